@@ -1,0 +1,49 @@
+# What a person runs: `make run` and `make test`. What a developer runs: check, bench, format.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+WHEEL_SITE := build/wheel-site
+
+.PHONY: run test check bench format install-dev wheel clean
+
+run: $(VENV)/.installed
+	$(VENV)/bin/imedbench run
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+# Checks and tests see the built wheel, not the checkout: what is missing from it fails here.
+wheel: $(VENV)/.installed-dev
+	rm -rf build dist
+	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PY) -m pip install --quiet --no-deps --target $(WHEEL_SITE) dist/*.whl
+
+test: wheel check
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest
+
+check: wheel
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	MYPYPATH=$(WHEEL_SITE) $(VENV)/bin/mypy -p imedbench
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-dev
+	$(VENV)/bin/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only
+
+format: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

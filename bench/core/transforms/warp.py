@@ -1,0 +1,87 @@
+"""Images seen through a transform."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imedbench.core.transforms.base import Points, Transform
+
+Interpolation = Literal["nearest", "linear", "cubic"]
+
+
+def pixel_grid(shape: tuple[int, int]) -> Points:
+    """The pixel centres of an H×W image, row by row, as (H·W)×2 points."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return np.column_stack([x.ravel(), y.ravel()]).astype(np.float64)
+
+
+def sampling_map(moving_from_fixed: Transform, fixed_shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Where each fixed pixel looks in the moving image.
+
+    Args:
+        moving_from_fixed: maps points of the fixed image to the moving image.
+        fixed_shape: height and width of the fixed image.
+
+    Returns:
+        H×W×2 px (x, y); NaN where the transform is undefined.
+    """
+    points = moving_from_fixed.apply(pixel_grid(fixed_shape))
+    return points.reshape(*fixed_shape, 2).astype(np.float32)
+
+
+def resample(
+    moving: NDArray[Any], where: NDArray[np.float32], interpolation: Interpolation = "linear"
+) -> NDArray[Any]:
+    """Read the moving image at the places of a sampling map; black outside it.
+
+    Args:
+        moving: H×W or H×W×C, uint8 or float32.
+        where: result of `sampling_map`.
+        interpolation: how to read between pixels.
+
+    Returns:
+        The image on the fixed grid, of the moving image's type.
+    """
+    import cv2
+
+    flags = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+    # remap has no notion of NaN or of places beyond 16 bits: such pixels look far outside.
+    safe = np.where(np.isfinite(where) & (np.abs(where) < 3e4), where, np.float32(-3e4))
+    return cv2.remap(
+        moving, safe[..., 0], safe[..., 1], flags[interpolation], borderMode=cv2.BORDER_CONSTANT
+    )
+
+
+def warp_image(
+    moving: NDArray[Any],
+    moving_from_fixed: Transform,
+    fixed_shape: tuple[int, int],
+    interpolation: Interpolation = "linear",
+) -> NDArray[Any]:
+    """The moving image drawn on the fixed image's grid; see `resample`."""
+    return resample(moving, sampling_map(moving_from_fixed, fixed_shape), interpolation)
+
+
+def inside(where: NDArray[np.float32], moving_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which fixed pixels look at a place within the moving image.
+
+    Args:
+        where: result of `sampling_map`.
+        moving_shape: height and width of the moving image.
+    """
+    x, y = where[..., 0], where[..., 1]
+    return (x >= 0) & (y >= 0) & (x <= moving_shape[1] - 1) & (y <= moving_shape[0] - 1)
+
+
+def jacobian_determinant(where: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Local change of area of a sampling map, by central differences; ≤ 0 where it folds.
+
+    Args:
+        where: H×W×2 result of `sampling_map`, H and W at least 2.
+    """
+    dy, dx = np.gradient(where.astype(np.float64), axis=(0, 1))
+    determinant: NDArray[np.float64] = dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
+    return determinant
