@@ -1,0 +1,146 @@
+"""One registry class, and the three registries built on it: methods, metrics, data sets.
+
+A plugin is a class or function registered under a name by a decorator. It comes in by an entry
+point (group ``imedbench.methods``, ``imedbench.metrics`` or ``imedbench.datasets``) whose name is
+the plugin's and whose value is the module to import, or by `load_plugin_file`. The built-in ones
+come in the same way.
+
+Example:
+    >>> shapes = Registry("shape", "example.shapes")
+    >>> @shapes.register("circle")
+    ... class Circle:
+    ...     def __init__(self, *, radius: float = 1.0) -> None:
+    ...         self.radius = radius
+    >>> shapes.create("circle:radius=2").radius
+    2.0
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imedbench.core.errors import BadInput
+from imedbench.core.options import PluginSpec, bind_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Registry:
+    """Plugins of one kind by name.
+
+    Args:
+        kind: what a plugin of this registry is called in messages.
+        group: entry-point group that other packages use.
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._factories: dict[str, Callable[..., Any]] = {}
+
+    def register(self, name: str) -> Callable[[F], F]:
+        """Decorator that stores a class or function under a name and returns it unchanged.
+
+        Raises:
+            ValueError: when the name is taken.
+        """
+
+        def store(factory: F) -> F:
+            if name in self._factories:
+                taken_by = self._factories[name].__module__
+                raise ValueError(f"the {self.kind} name {name!r} is already taken by {taken_by}")
+            self._factories[name] = factory
+            return factory
+
+        return store
+
+    def names(self) -> list[str]:
+        """Every known name, sorted; imports nothing."""
+        return sorted({*self._factories, *self._entry_points})
+
+    def factory(self, name: str) -> Callable[..., Any]:
+        """The class or function registered under a name, imported now if need be.
+
+        Raises:
+            BadInput: when there is none, with the closest names; or when its module cannot be
+                imported, with the cause.
+        """
+        if name not in self._factories and name in self._entry_points:
+            self._import(self._entry_points[name])
+        if name not in self._factories:
+            raise BadInput(self._unknown(name))
+        return self._factories[name]
+
+    def create(self, spec: str | PluginSpec) -> Any:
+        """Build a plugin from ``name`` or ``name:option=value:option=value``.
+
+        Raises:
+            BadInput: for an unknown name or option, or a value of the wrong type.
+        """
+        spec = PluginSpec.parse(spec) if isinstance(spec, str) else spec
+        factory = self.factory(spec.name)
+        return factory(**bind_options(factory, spec, self.kind))
+
+    @cached_property
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            other = found.setdefault(point.name, point)
+            if other.value != point.value:
+                raise BadInput(
+                    f"two installed packages offer a {self.kind} named {point.name!r}:"
+                    f" {other.value} and {point.value}; uninstall one of them"
+                )
+        return found
+
+    def _import(self, point: EntryPoint) -> None:
+        try:
+            importlib.import_module(point.module)
+        except ImportError as error:
+            raise BadInput(
+                f"the {self.kind} {point.name!r} cannot be imported from {point.module}: {error}"
+            ) from error
+        if point.name not in self._factories:
+            raise BadInput(f"{point.module} registers no {self.kind} named {point.name!r}")
+
+    def _unknown(self, name: str) -> str:
+        close = get_close_matches(name, self.names(), n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "known: " + ", ".join(self.names())
+        return f"there is no {self.kind} named {name!r}; {hint}"
+
+
+METHODS = Registry("method", "imedbench.methods")
+METRICS = Registry("metric", "imedbench.metrics")
+DATASETS = Registry("data set", "imedbench.datasets")
+
+
+def load_plugin_file(path: Path) -> None:
+    """Import a Python file so that the plugins in it register themselves.
+
+    Loading the same file again changes nothing.
+
+    Raises:
+        BadInput: when the file is missing or fails to import.
+    """
+    path = path.resolve()
+    name = f"imedbench_plugin_{path.stem}_{abs(hash(path)):x}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise BadInput(f"{path}: not a Python file; --plugin takes the path of one")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise BadInput(f"{path}: the plugin fails to import: {error}") from error
