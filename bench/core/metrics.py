@@ -82,8 +82,12 @@ class RegisteredPair:
     @cached_property
     def overlap(self) -> Mask:
         """Fixed pixels inside both images' fields of view, bool H×W."""
+        from imedbench.core.polarity import field_of_view
+
         where = self.sampling_map
-        return inside(where, self.pair.moving.shape)
+        moving_view = field_of_view(self.pair.moving.pixels).astype(np.uint8)
+        seen = resample(moving_view, where, "nearest").astype(bool)
+        return field_of_view(self.pair.fixed.pixels) & seen & inside(where, moving_view.shape)
 
     @cached_property
     def fixed_grey(self) -> NDArray[np.float32]:
