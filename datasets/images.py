@@ -1,0 +1,68 @@
+"""Read image and mask files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from imedbench.core.errors import BadInput
+from imedbench.core.types import Image, Mask
+
+
+def read_image(path: Path, modality: str = "unknown") -> Image:
+    """Read a picture as uint8, grey or RGB.
+
+    Sixteen-bit files are scaled to eight bits; transparency is dropped; a colour file whose three
+    channels are equal comes out grey.
+
+    Args:
+        path: any file OpenCV reads.
+        modality: goes into the image.
+
+    Raises:
+        BadInput: when the file is missing or not a picture.
+    """
+    import cv2
+
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file")
+    # Read by Python, so that any path works and OpenCV prints no warning of its own.
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if _size(path) else None
+    if pixels is None:
+        raise BadInput(f"{path}: not a picture that can be read; give a PNG, TIFF or JPEG file")
+    if pixels.dtype == np.uint16:
+        pixels = (pixels / 257).round().astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise BadInput(f"{path}: {pixels.dtype} pixels; convert the file to 8 or 16 bits a channel")
+    if pixels.ndim == 3:
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3][..., ::-1]
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    return Image(np.ascontiguousarray(pixels), modality)
+
+
+def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
+    """Read a mask: white where it holds.
+
+    Args:
+        path: a picture of two grey levels.
+        shape: height and width it must have, if known.
+
+    Raises:
+        BadInput: when the file is missing, not a picture or of another size.
+    """
+    mask: Mask = read_image(path).grey() > 127
+    if shape is not None and mask.shape != shape:
+        raise BadInput(
+            f"{path}: the mask is {_wh(mask.shape)} but its image {_wh(shape)}; they must agree"
+        )
+    return mask
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _wh(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}×{shape[0]}"
