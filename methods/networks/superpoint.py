@@ -1,0 +1,230 @@
+"""SuperPoint: keypoints and descriptors in one pass (DeTone, Malisiewicz, Rabinovich 2018).
+
+Images are B×1×H×W in [0, 1]. Points are (x, y) px, pixel centres at integers. One cell is the 8×8
+px that share a position of the last feature map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+CELL = 8
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How keypoints are picked from the score map.
+
+    Args:
+        max_keypoints: the best so many are kept per image; None keeps all.
+        threshold: least score.
+        nms_radius: no two keypoints are closer than this, in px (Chebyshev distance).
+        border: px along the image's edge without keypoints.
+    """
+
+    max_keypoints: int | None = None
+    threshold: float = 0.005
+    nms_radius: int = 4
+    border: int = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """Keypoints of a batch, padded to the same number K.
+
+    Args:
+        points: B×K×2 px.
+        scores: B×K in [0, 1], in falling order.
+        descriptors: B×K×D, unit length.
+        valid: bool B×K, false for padding.
+    """
+
+    points: Tensor
+    scores: Tensor
+    descriptors: Tensor
+    valid: Tensor
+
+    def __getitem__(self, rows: slice) -> Keypoints:
+        """The keypoints of some images of the batch."""
+        return Keypoints(
+            self.points[rows], self.scores[rows], self.descriptors[rows], self.valid[rows]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DenseFeatures:
+    """What the network itself gives, h = H / 8 and w = W / 8.
+
+    Args:
+        logits: B×65×h×w; 64 pixels of the cell row by row, then "no keypoint here".
+        descriptors: B×D×h×w, unit length.
+    """
+
+    logits: Tensor
+    descriptors: Tensor
+
+
+class ConvPair(nn.Module):
+    """Two convolutions; ReLU after the first, and after the second where asked."""
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, kernel: int = 3, last_relu: bool = True
+    ):
+        super().__init__()
+        self.conv_a = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.conv_b = nn.Conv2d(hidden, outputs, kernel, padding=kernel // 2)
+        self.last_relu = last_relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×inputs×h×w to B×outputs×h×w."""
+        x = self.conv_b(F.relu(self.conv_a(x), inplace=True))
+        return F.relu(x, inplace=True) if self.last_relu else x
+
+
+class SuperPoint(nn.Module):
+    """The network of the paper: VGG-like encoder, detector head, descriptor head.
+
+    Args:
+        descriptor_dim: D.
+
+    Example:
+        >>> network = SuperPoint().eval()
+        >>> found = network.detect(torch.rand(2, 1, 64, 96), Detection(max_keypoints=20))
+        >>> found.points.shape, found.descriptors.shape
+        (torch.Size([2, 20, 2]), torch.Size([2, 20, 256]))
+    """
+
+    def __init__(self, descriptor_dim: int = 256):
+        super().__init__()
+        sizes = (1, 64, 64, 128, 128)
+        self.encoder = nn.ModuleList(
+            ConvPair(inputs, outputs, outputs) for inputs, outputs in pairwise(sizes)
+        )
+        self.detector = ConvPair(sizes[-1], 256, CELL * CELL + 1, kernel=1, last_relu=False)
+        self.descriptor = ConvPair(sizes[-1], 256, descriptor_dim, kernel=1, last_relu=False)
+        self.descriptor_dim = descriptor_dim
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> DenseFeatures:
+        """Dense features.
+
+        Args:
+            images: B×1×H×W in [0, 1]; of any size, h and w are rounded down.
+
+        Returns:
+            Cell-wise logits and descriptors, in float32 under autocast too.
+        """
+        x = images.contiguous(memory_format=torch.channels_last)
+        for depth, stage in enumerate(self.encoder):
+            x = stage(F.max_pool2d(x, 2, 2) if depth else x)
+        descriptors = F.normalize(self.descriptor(x).float(), dim=1)
+        return DenseFeatures(self.detector(x).float(), descriptors)
+
+    def detect(
+        self, images: Tensor, detection: Detection | None = None, mask: Tensor | None = None
+    ) -> Keypoints:
+        """Keypoints with their descriptors.
+
+        Args:
+            images: B×1×H×W in [0, 1]; any size (rows and columns beyond a multiple of 8 are not
+                searched).
+            detection: how keypoints are picked.
+            mask: bool B×H×W, where keypoints may lie.
+
+        Returns:
+            K keypoints an image: ``max_keypoints``, or as many as the richest image has.
+        """
+        dense = self(images)
+        scores = score_map(dense.logits)
+        if mask is not None:
+            scores = scores * mask[:, : scores.shape[1], : scores.shape[2]]
+        picked = detection or Detection()
+        points, values, valid = pick_keypoints(scores, picked)
+        return Keypoints(points, values, sample_descriptors(dense.descriptors, points), valid)
+
+
+def score_map(logits: Tensor) -> Tensor:
+    """Keypoint score of every pixel: softmax over each cell and its "no keypoint" bin.
+
+    Args:
+        logits: B×65×h×w.
+
+    Returns:
+        B×8h×8w in [0, 1].
+    """
+    return F.pixel_shuffle(logits.softmax(dim=1)[:, :-1], CELL)[:, 0]
+
+
+def suppress_neighbours(scores: Tensor, radius: int) -> Tensor:
+    """Zero all scores but local maxima.
+
+    Two further rounds look for maxima among what no earlier maximum covers, as in the paper's code.
+
+    Args:
+        scores: B×H×W.
+        radius: half side of the square window, px.
+
+    Returns:
+        B×H×W, at most one score above zero in each window round a maximum.
+    """
+    maxima = scores == _window_max(scores, radius)
+    for _ in range(2):
+        covered = _window_max(maxima.to(scores.dtype), radius) > 0
+        rest = scores.masked_fill(covered, 0.0)
+        maxima = maxima | ((rest == _window_max(rest, radius)) & ~covered)
+    return scores.masked_fill(~maxima, 0.0)
+
+
+def pick_keypoints(scores: Tensor, detection: Detection) -> tuple[Tensor, Tensor, Tensor]:
+    """The best local maxima of each score map.
+
+    Args:
+        scores: B×H×W in [0, 1].
+        detection: how many, how far apart, how good.
+
+    Returns:
+        Points B×K×2 px, scores B×K, valid bool B×K.
+    """
+    edge = detection.border
+    scores = suppress_neighbours(scores, detection.nms_radius)
+    inner = scores[:, edge : scores.shape[1] - edge, edge : scores.shape[2] - edge]
+    width = inner.shape[2]
+    flat = inner.flatten(1)
+    count = detection.max_keypoints
+    if count is None:
+        count = int((flat > detection.threshold).sum(dim=1).max())
+    values, index = flat.topk(min(count, flat.shape[1]), dim=1)
+    points = torch.stack((index % width + edge, index // width + edge), dim=-1)
+    return points.to(scores.dtype), values, values > detection.threshold
+
+
+def sample_descriptors(descriptors: Tensor, points: Tensor) -> Tensor:
+    """Descriptors at points, between cells by bilinear interpolation.
+
+    The authors' code puts the last cell's centre 3.5 px too far out; their weights and those of
+    everyone after them were used so, and parity needs it.
+
+    Args:
+        descriptors: B×D×h×w.
+        points: B×K×2 px.
+
+    Returns:
+        B×K×D, unit length.
+    """
+    height, width = descriptors.shape[-2:]
+    cells = points.new_tensor([width, height])
+    grid = (points - (CELL - 1) / 2) / (cells * CELL - (CELL + 1) / 2) * 2 - 1
+    sampled = F.grid_sample(descriptors, grid[:, None].to(descriptors.dtype), align_corners=True)
+    return F.normalize(sampled[:, :, 0], dim=1).transpose(1, 2)
+
+
+def _window_max(x: Tensor, radius: int) -> Tensor:
+    """Maximum over a square window: one max-pool a direction is far cheaper than a square one."""
+    side = 2 * radius + 1
+    rows = F.max_pool2d(x, (side, 1), 1, (radius, 0))
+    return F.max_pool2d(rows, (1, side), 1, (0, radius))
