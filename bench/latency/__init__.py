@@ -1,0 +1,1 @@
+"""Latency of methods, measured so that it stands up in review."""

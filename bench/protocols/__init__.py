@@ -1,0 +1,1 @@
+"""Named, versioned rules by which papers grade registrations."""
