@@ -13,6 +13,10 @@ class ContractError(ImedbenchError):
     """A plugin returned something its contract does not allow."""
 
 
+class Declined(ImedbenchError):
+    """A method or data set cannot do what is asked and says why; stored as ``skipped``."""
+
+
 class ConfigDrift(BadInput):
     """A run folder holds results of another configuration than the one asked for."""
 

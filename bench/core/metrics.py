@@ -14,7 +14,7 @@ from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Transform, inside, resample, sampling_map
 from imedbench.core.types import GroundTruth, ImagePair, Mask, Split
 
-Need = Literal["landmarks", "vessels", "single-modal"]
+Need = Literal["landmarks", "spacing", "single-modal"]
 
 
 @dataclass(frozen=True)

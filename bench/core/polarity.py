@@ -121,6 +121,21 @@ def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
     return centred / np.sqrt(variance + floor, dtype=np.float32)
 
 
+def ridge_strength(image: Plane, sigma: float) -> Plane:
+    """How much each pixel lies on a bright line of one width.
+
+    Args:
+        image: float32 H×W.
+        sigma: half the line's width, px.
+
+    Returns:
+        float32 H×W, ≥ 0; scale-normalised, so widths compare. Blobs do not count (after Frangi et
+        al. 1998).
+    """
+    low, high = _hessian_eigenvalues(image, sigma)
+    return np.maximum(-low - np.abs(high), 0)
+
+
 def _blur(image: Plane, radius: float) -> Plane:
     """Two box filters in a row, close to a Gaussian and as fast at any width."""
     side = 2 * max(1, round(radius * 0.7)) + 1

@@ -204,6 +204,7 @@ class MethodInfo:
         weights_licence: SPDX name, ``none`` where there are no weights.
         trained_on: names of data sets (``octa500/train`` …) its weights have seen.
         estimator: the robust estimator of a matching method, empty otherwise.
+        weights: hash or revision of the weights, empty where there are none.
         uses_cuda: whether ``prepare("cuda")`` makes a difference.
         version: raise it when results change for a reason the code does not show.
     """
@@ -216,6 +217,7 @@ class MethodInfo:
     weights_licence: str = "none"
     trained_on: tuple[str, ...] = ()
     estimator: str = ""
+    weights: str = ""
     uses_cuda: bool = False
     version: str = "1"
 

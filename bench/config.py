@@ -1,0 +1,120 @@
+"""What a run was asked to do, and the guard against mixing two different runs in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from imedbench.core.datasets import Dataset
+from imedbench.core.errors import BadInput, ConfigDrift
+from imedbench.core.types import Split
+
+FILE = "run.json"
+Subset = Literal["all", "train", "test"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A benchmark run.
+
+    Args:
+        data: spec of a registered data set, or a path one of them recognises.
+        methods: specs of methods.
+        out: the run folder.
+        splits: which splits; with ``all_splits`` those the data set has.
+        subset: which part of the data set.
+        limit: at most this many pairs a split.
+        seed: base of every random number.
+        device: ``cpu`` or ``cuda``.
+        threads: for the numerical libraries of a worker.
+        workers: processes; with more than one no latency is reported.
+        timeout_s: longest time for a pair.
+        plugins: files with further plugins.
+        diagnostics: whether to keep the pictures that methods make.
+        recompute: whether to replace rows that were made in another way.
+    """
+
+    data: str
+    methods: tuple[str, ...]
+    out: Path
+    splits: tuple[Split, ...]
+    subset: Subset = "all"
+    limit: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    workers: int = 1
+    timeout_s: float = 60.0
+    plugins: tuple[Path, ...] = ()
+    diagnostics: bool = True
+    recompute: bool = False
+
+
+def check_drift(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse to continue a folder whose rows were made with other settings.
+
+    Adding methods, splits or metrics to a run is fine; what every row depends on must not change.
+
+    Raises:
+        ConfigDrift: naming the setting, both values and the ways out.
+    """
+    stored = read_run(config.out)["config"] if (config.out / FILE).is_file() else {}
+    for name, now in fixed_settings(config, dataset).items():
+        before = stored.get(name, now)
+        if before != now and not config.recompute:
+            raise ConfigDrift(
+                f"{config.out}: holds results for {name} = {before}, now {now} is asked for; give"
+                " another --out, or --recompute to replace them"
+            )
+
+
+def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """The settings that every row of a run folder must share."""
+    return {
+        "data": data_identity(config.data),
+        "data_version": dataset.info.version,
+        "subset": config.subset,
+        "limit": config.limit,
+        "seed": config.seed,
+        "device": config.device,
+        "threads": config.threads,
+        "timeout_s": config.timeout_s,
+    }
+
+
+def data_identity(data: str) -> str:
+    """The data set's spec, with a path made absolute so that it means the same from anywhere."""
+    return os.path.abspath(data) if os.path.exists(data) else data
+
+
+def write_run(config: RunConfig, dataset: Dataset, provenance: dict[str, Any]) -> None:
+    """Write ``run.json``: the settings, and on what machine and software they were used."""
+    content = {
+        "config": fixed_settings(config, dataset),
+        "plugins": [os.path.abspath(plugin) for plugin in config.plugins],
+        "provenance": provenance,
+    }
+    config.out.mkdir(parents=True, exist_ok=True)
+    unfinished = config.out / f"{FILE}.tmp"
+    unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    unfinished.replace(config.out / FILE)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read ``run.json``.
+
+    Raises:
+        BadInput: when it is missing or not what `write_run` wrote.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise BadInput(f"{folder}: no run here (there is no {FILE})")
+    try:
+        content = json.loads(path.read_text())
+        content["config"], content["provenance"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: damaged ({error}); run again into a new folder") from error
+    return dict(content)

@@ -1,0 +1,208 @@
+"""The first loop: every method on every pair, one stored row each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from imedbench.config import RunConfig, check_drift, write_run
+from imedbench.content import pair_hash, prediction_key, seed_for
+from imedbench.core.datasets import Dataset, PairRef
+from imedbench.core.errors import BadInput, ConfigDrift
+from imedbench.core.options import PluginSpec, bind_options
+from imedbench.core.registry import METHODS
+from imedbench.core.types import ImagePair, Outcome, Registration
+from imedbench.diagnostics import save_diagnostics
+from imedbench.environment import provenance, source_hash
+from imedbench.store import Prediction, Store
+from imedbench.verdict import judge
+from imedbench.worker import Answer, Task, Worker, WorkerSettings
+
+
+class Observer(Protocol):
+    """Is told how a run goes; the command line draws its progress bar from it."""
+
+    def begin(self, total: int) -> None:
+        """So many rows there will be."""
+
+    def method(self, spec: str) -> None:
+        """The rows of this method come next."""
+
+    def row(self, method: str, pair_id: str) -> None:
+        """One more row is in the store, just made or found there."""
+
+
+class Silence:
+    """An observer that does nothing."""
+
+    def begin(self, total: int) -> None:
+        """Nothing."""
+
+    def method(self, spec: str) -> None:
+        """Nothing."""
+
+    def row(self, method: str, pair_id: str) -> None:
+        """Nothing."""
+
+
+def run(config: RunConfig, dataset: Dataset, observer: Observer | None = None) -> None:
+    """Fill a run folder: what has a row is left alone, what has none is computed.
+
+    Rows of a crash or a skip are no answers and are tried again.
+
+    Args:
+        config: what to do.
+        dataset: the opened data set of ``config.data``.
+        observer: is told of every row.
+
+    Raises:
+        BadInput: for an unknown method or option, or no pairs; before anything is written.
+        ConfigDrift: when the folder holds rows made in another way.
+    """
+    observer = observer or Silence()
+    specs = [canonical_spec(spec) for spec in config.methods]
+    refs = [ref for split in config.splits for ref in wanted(config, dataset.refs(split))]
+    if not refs:
+        raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
+    check_drift(config, dataset)
+    store = Store(config.out, create=True)
+    try:
+        if config.recompute:
+            store.forget_pairs()
+        write_run(config, dataset, provenance(config.device, config.threads))
+        store.set_pairs(refs)
+        observer.begin(len(specs) * len(refs))
+        for spec in specs:
+            observer.method(spec)
+            _MethodRun(config, dataset, store, spec, observer).run(refs)
+    finally:
+        store.close()
+
+
+def canonical_spec(spec: str) -> str:
+    """A spec with its options sorted, once the method and the options are known to exist.
+
+    Raises:
+        BadInput: when they do not.
+    """
+    parsed = PluginSpec.parse(spec)
+    bind_options(METHODS.factory(parsed.name), parsed, "method")
+    return str(parsed)
+
+
+def wanted(config: RunConfig, refs: Sequence[PairRef]) -> list[PairRef]:
+    """The pairs of one split that the settings leave."""
+    return [r for r in refs if config.subset in ("all", r.subset)][: config.limit]
+
+
+class _MethodRun:
+    """One method over its pairs, in as many workers as the settings say."""
+
+    def __init__(
+        self, config: RunConfig, dataset: Dataset, store: Store, spec: str, observer: Observer
+    ) -> None:
+        self.config, self.dataset, self.store = config, dataset, store
+        self.spec, self.observer = spec, observer
+        factory = METHODS.factory(PluginSpec.parse(spec).name)
+        self.code = source_hash(factory.__module__)
+        self.info = METHODS.create(spec).info
+        self.stored = store.keys(spec)
+        self._lock = threading.Lock()  # one writer at a time
+        self._stopping = threading.Event()
+
+    def run(self, refs: Sequence[PairRef]) -> None:
+        """Compute what has no row."""
+        self.store.set_method(self.spec, self.info)
+        jobs: SimpleQueue[PairRef] = SimpleQueue()
+        for ref in refs:
+            jobs.put(ref)
+        workers = min(self.config.workers, len(refs))
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(self._drain, jobs) for _ in range(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            finally:  # after Ctrl-C the pairs in flight are finished and no others begun
+                self._stopping.set()
+
+    def _drain(self, jobs: SimpleQueue[PairRef]) -> None:
+        c = self.config
+        settings = WorkerSettings(self.spec, c.plugins, c.device, c.threads)
+        worker = Worker(settings, c.timeout_s)
+        try:
+            while not self._stopping.is_set():
+                self._complete(jobs.get_nowait(), worker)
+        except Empty:
+            return
+        except BaseException:
+            self._stopping.set()
+            raise
+        finally:
+            worker.close()
+
+    def _complete(self, ref: PairRef, worker: Worker) -> None:
+        """See to it that the pair has a valid row."""
+        pair = self.dataset.load(ref)
+        key = self._key(ref, pair)
+        if not self._has_row(ref, key):
+            seed = seed_for(self.config.seed, ref.split, ref.pair_id)
+            answer = worker.call(Task(pair.fixed, pair.moving, seed))
+            prediction = self._judged(ref, pair, key, answer)
+            with self._lock:
+                if answer.registration is not None and self.config.diagnostics:
+                    save_diagnostics(self.config.out, key, answer.registration.diagnostics)
+                self.store.add_prediction(prediction)
+        self.observer.row(self.spec, ref.pair_id)
+
+    def _key(self, ref: PairRef, pair: ImagePair) -> str:
+        info = self.dataset.info
+        return prediction_key(
+            method=self.spec,
+            code=self.code,
+            weights=self.info.weights,
+            version=self.info.version,
+            data=f"{info.name} {info.version} {ref.split}",
+            pair=pair_hash(pair),
+            seed=self.config.seed,
+        )
+
+    def _has_row(self, ref: PairRef, key: str) -> bool:
+        """Whether the stored row, if any, is an answer; one that is not is taken out."""
+        if (ref.split, ref.pair_id, 0) not in self.stored:
+            return False
+        old_key, outcome = self.stored[ref.split, ref.pair_id, 0]
+        if old_key == key and outcome.is_answer:
+            return True
+        if old_key != key and not self.config.recompute:
+            raise ConfigDrift(
+                f"{self.config.out}: its row of {self.spec} on {ref.pair_id} was made with other"
+                " code, weights or images; give another --out, or --recompute to replace it"
+            )
+        with self._lock:
+            self.store.remove(old_key)
+        return False
+
+    def _judged(self, ref: PairRef, pair: ImagePair, key: str, answer: Answer) -> Prediction:
+        outcome, reason = answer.outcome, answer.reason
+        result = answer.registration or Registration.failed("none")
+        if result.fixed_from_moving is not None:
+            transform = result.fixed_from_moving
+            outcome, reason = judge(transform, pair.fixed.shape, pair.moving.shape)
+        return Prediction(
+            key=key,
+            method=self.spec,
+            split=ref.split,
+            pair_id=ref.pair_id,
+            repeat=0,
+            outcome=outcome,
+            reason=reason,
+            transform=result.fixed_from_moving,
+            confidence=result.confidence,
+            latency_ms=answer.latency_ms,
+            timed_alone=self.config.workers == 1,
+            stages=answer.stages,
+            details=dict(result.diagnostics.values),
+        )
