@@ -65,9 +65,38 @@ def normalise(grey: Grey, fov: Mask, *, dark_vessels: bool | None = None) -> Pla
     """
     if dark_vessels is None:
         dark_vessels = has_dark_vessels(grey, fov)
-    radius = max(grey.shape) / 20
-    z = local_contrast(grey.astype(np.float32), fov, radius)
-    return np.clip(0.5 + (-z if dark_vessels else z) / 6, 0, 1, dtype=np.float32)
+    even = flatten(grey, fov)
+    return 1 - even if dark_vessels else even
+
+
+def flatten(grey: Grey, fov: Mask, *, reach: float = 0.05) -> Plane:
+    """Even out light and contrast, and leave the polarity.
+
+    Args:
+        grey: uint8 H×W.
+        fov: bool H×W.
+        reach: radius of the neighbourhood, as a share of the longer side; the wider, the more of
+            the macula's shading stays.
+
+    Returns:
+        float32 H×W in [0, 1], as of `normalise`.
+    """
+    z = local_contrast(grey.astype(np.float32), fov, reach * max(grey.shape))
+    return np.clip(0.5 + z / 6, 0, 1, dtype=np.float32)
+
+
+def stretch(grey: Grey, fov: Mask) -> Plane:
+    """Scale grey levels so that the brightest half per cent saturates; black stays black.
+
+    Args:
+        grey: uint8 H×W.
+        fov: bool H×W.
+
+    Returns:
+        float32 H×W in [0, 1].
+    """
+    top = max(1.0, float(np.percentile(grey[fov], 99.5))) if fov.any() else 255.0
+    return np.clip(grey / np.float32(top), 0, 1, dtype=np.float32)
 
 
 def has_dark_vessels(grey: Grey, fov: Mask) -> bool:

@@ -1,0 +1,236 @@
+"""Arbicon-Net: arbitrary continuous geometric transformation networks (NeurIPS 2019).
+
+Points are (x, y) in the unit frame of an image: -1 is its left or top edge, 1 its right or bottom
+edge, so pixel centre i of n lies at (2·i + 1) / n - 1. A warp sends points of the target to the
+source, which is the direction in which the source is resampled into the target's frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imedbench.methods.networks.correlation import Consensus, cosine_correlation, mutual_matching
+from imedbench.methods.networks.unet import Encoder
+
+Encode = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """What the registration head found for a batch of pairs.
+
+    Args:
+        affine: B×2×3, source points from target points.
+        descriptor: B×D, what the displacement network reads the rest of the warp from.
+        predictor: the displacement network.
+        correlation: of the first stage, B×h×w×H×W, for drawings and the soft-inlier score.
+    """
+
+    affine: Tensor
+    descriptor: Tensor
+    predictor: DisplacementPredictor
+    correlation: Tensor
+
+    def source_from_target(self, points: Tensor) -> Tensor:
+        """Where points of the target lie in the source.
+
+        Args:
+            points: B×N×2 in the target's unit frame.
+
+        Returns:
+            B×N×2 in the source's unit frame.
+        """
+        return apply_affine(self.affine, points + self.predictor(self.descriptor, points))
+
+    def resample(self, image: Tensor, size: tuple[int, int]) -> Tensor:
+        """The source in the target's frame, black outside.
+
+        Args:
+            image: of the source, B×C×H×W.
+            size: height and width of the target.
+
+        Returns:
+            B×C×height×width.
+        """
+        points = grid_points(size, image.device).expand(len(image), -1, -1)
+        grid = self.source_from_target(points).reshape(len(image), *size, 2)
+        return F.grid_sample(image, grid, align_corners=False)
+
+
+class AffineStage(nn.Module):
+    """Reads a first affine transform off a correlation (Rocco, Arandjelović and Sivic 2017).
+
+    Args:
+        grid: side of the square feature maps, cells.
+    """
+
+    def __init__(self, grid: int = 15) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(grid * grid, 128, 7),
+            nn.BatchNorm2d(128),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(128, 64, 5),
+            nn.BatchNorm2d(64),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(64 * (grid - 10) ** 2, 6),
+        )
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, 0.0, 1e-3)  # start from the identity
+        nn.init.zeros_(last.bias)
+
+    def forward(self, correlation: Tensor) -> Tensor:
+        """Source points from target points, B×g×g×g×g → B×2×3."""
+        matches = F.normalize(F.relu(correlation.flatten(1, 2)), dim=1)
+        change: Tensor = self.layers(matches).reshape(-1, 2, 3)
+        return change + torch.eye(2, 3, device=change.device)
+
+
+class DisplacementPredictor(nn.Module):
+    """A point-wise network that moves points as a descriptor says: dense and smooth.
+
+    Args:
+        descriptor: size of the transformation descriptor.
+        widths: of the hidden layers.
+    """
+
+    def __init__(self, descriptor: int = 256, widths: Sequence[int] = (256, 256, 64)) -> None:
+        super().__init__()
+        sizes = [descriptor + 2, *widths]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(sizes):
+            layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.Softplus()]
+        last = nn.Linear(sizes[-1], 2)
+        nn.init.normal_(last.weight, 0.0, 1e-3)  # start from no displacement
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(*layers, last)
+
+    def forward(self, descriptor: Tensor, points: Tensor) -> Tensor:
+        """Displacements.
+
+        Args:
+            descriptor: B×D.
+            points: B×N×2 in the unit frame.
+
+        Returns:
+            B×N×2, to be added to the points.
+        """
+        batch, count = points.shape[:2]
+        told = descriptor[:, None].expand(-1, count, -1)
+        moved: Tensor = self.layers(torch.cat([told, points], dim=-1).flatten(0, 1))
+        return moved.reshape(batch, count, 2)
+
+
+class RegistrationHead(nn.Module):
+    """From the features of two images to a warp: affine stage, consensus, displacement.
+
+    Args:
+        grid: side of the square feature maps, cells.
+        descriptor: size of the transformation descriptor.
+        consensus: channels of the 4-D convolutions.
+    """
+
+    def __init__(
+        self, grid: int = 15, descriptor: int = 256, consensus: Sequence[int] = (10, 10)
+    ) -> None:
+        super().__init__()
+        self.affine = AffineStage(grid)
+        self.consensus = Consensus(consensus)
+        self.describe = nn.Linear(grid**4, descriptor)
+        self.predictor = DisplacementPredictor(descriptor)
+
+    def forward(self, encode: Encode, source: Tensor, target: Tensor) -> Warp:
+        """Register two batches of images.
+
+        Args:
+            encode: images to features, B×C×H×W → B×F×grid×grid.
+            source: B×C×H×W.
+            target: B×C×H×W.
+
+        Returns:
+            The warp that sends target points to the source.
+        """
+        target_features = encode(target)
+        first = cosine_correlation(encode(source), target_features)
+        affine = self.affine(first)
+        points = grid_points(source.shape[-2:], source.device).expand(len(source), -1, -1)
+        grid = apply_affine(affine.detach(), points).reshape(len(source), *source.shape[-2:], 2)
+        nearer = F.grid_sample(source, grid, align_corners=False)
+        second = mutual_matching(F.relu(cosine_correlation(encode(nearer), target_features)))
+        agreed = mutual_matching(self.consensus(second))
+        return Warp(affine, self.describe(agreed.flatten(1)), self.predictor, first)
+
+
+class ArbiconNet(nn.Module):
+    """Feature encoder and registration head.
+
+    Args:
+        widths: channels of the encoder, finest first; the last level is compared.
+        grid: cells a side of the last level; images are grid·2**(levels - 1) px a side.
+        descriptor: size of the transformation descriptor; 256 in the paper.
+        consensus: channels of the 4-D convolutions.
+        in_channels: of the images.
+
+    Example:
+        >>> net = ArbiconNet(widths=(2, 4), grid=12, descriptor=8).eval()
+        >>> warp = net(torch.rand(1, 1, 24, 24), torch.rand(1, 1, 24, 24))
+        >>> warp.source_from_target(torch.zeros(1, 5, 2)).shape
+        torch.Size([1, 5, 2])
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (16, 32, 64, 128, 128),
+        grid: int = 15,
+        descriptor: int = 256,
+        consensus: Sequence[int] = (10, 10),
+        in_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        self.size = grid * 2 ** (len(widths) - 1)
+        self.encoder = Encoder(widths, in_channels)
+        self.head = RegistrationHead(grid, descriptor, consensus)
+
+    def forward(self, source: Tensor, target: Tensor) -> Warp:
+        """Register two batches of images, B×C×size×size each."""
+        warp: Warp = self.head(lambda image: self.encoder.encode(image)[-1], source, target)
+        return warp
+
+
+def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
+    """Transform points, B×2×3 and B×N×2 → B×N×2."""
+    return points @ affine[:, :, :2].transpose(1, 2) + affine[:, None, :, 2]
+
+
+def grid_points(size: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """Pixel centres of an image, row by row, 1×(H·W)×2 in its unit frame.
+
+    Args:
+        size: height and width.
+        device: where to make them.
+    """
+    height, width = size
+    rows = (torch.arange(height, device=device) + 0.5) * 2 / height - 1
+    columns = (torch.arange(width, device=device) + 0.5) * 2 / width - 1
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y], dim=-1).reshape(1, -1, 2)
+
+
+def to_unit(pixels: Tensor, size: Sequence[int]) -> Tensor:
+    """Pixel coordinates (centres at integers) in the unit frame of a height×width image."""
+    scale = torch.tensor([size[1], size[0]], dtype=pixels.dtype, device=pixels.device)
+    return (2 * pixels + 1) / scale - 1
+
+
+def to_pixels(points: Tensor, size: Sequence[int]) -> Tensor:
+    """Unit-frame coordinates as pixels (centres at integers) of a height×width image."""
+    scale = torch.tensor([size[1], size[0]], dtype=points.dtype, device=points.device)
+    return ((points + 1) * scale - 1) / 2

@@ -1,0 +1,90 @@
+"""The joint network of the report (Fig. 13, 14): one encoder segments and registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from imedbench.methods.networks.arbicon import RegistrationHead, Warp
+from imedbench.methods.networks.cyclegan import Generator
+from imedbench.methods.networks.unet import UNet
+
+
+@dataclass(frozen=True, eq=False)
+class JointOutput:
+    """What the joint network makes of a batch of pairs.
+
+    Args:
+        fake: the source in the target's modality, B×1×H×W in [0, 1].
+        source_logits: of the source's vessels, B×1×H×W.
+        target_logits: of the target's vessels, B×1×H×W.
+        warp: sends target points to the source.
+    """
+
+    fake: Tensor
+    source_logits: Tensor
+    target_logits: Tensor
+    warp: Warp
+
+
+class JointNetwork(nn.Module):
+    """Frozen modality transformer → shared encoder → segmentation and registration heads.
+
+    Args:
+        widths: channels of the shared U-Net, finest first.
+        grid: cells a side of its last level.
+        descriptor: size of the transformation descriptor.
+        consensus: channels of the 4-D convolutions.
+        generator_width: of the modality transformer; 0 for none, when both images are of one
+            modality already.
+        generator_blocks: of the modality transformer.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (8, 16, 32, 64, 128),
+        grid: int = 15,
+        descriptor: int = 256,
+        consensus: Sequence[int] = (10, 10),
+        generator_width: int = 16,
+        generator_blocks: int = 4,
+    ) -> None:
+        super().__init__()
+        self.size = grid * 2 ** (len(widths) - 1)
+        self.transformer = Generator(generator_width, generator_blocks) if generator_width else None
+        self.unet = UNet(widths)
+        self.head = RegistrationHead(grid, descriptor, consensus)
+        if self.transformer is not None:
+            self.transformer.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> JointNetwork:
+        """Switch to training; the modality transformer stays as it is."""
+        super().train(mode)
+        if self.transformer is not None:
+            self.transformer.eval()
+        return self
+
+    def transfer(self, image: Tensor) -> Tensor:
+        """The image in the target's modality, B×1×H×W in [0, 1]."""
+        if self.transformer is None:
+            return image
+        with torch.no_grad():
+            fake: Tensor = self.transformer(image * 2 - 1)
+        return (fake + 1) / 2
+
+    def forward(self, source: Tensor, target: Tensor) -> JointOutput:
+        """Segment and register two batches of images.
+
+        Args:
+            source: colour fundus, as the modality transformer takes it, B×1×size×size in [0, 1].
+            target: OCTA, B×1×size×size in [0, 1].
+
+        Returns:
+            Vessels of both and the warp between them.
+        """
+        fake = self.transfer(source)
+        warp: Warp = self.head(lambda image: self.unet.encode(image)[-1], fake, target)
+        return JointOutput(fake, self.unet(fake), self.unet(target), warp)

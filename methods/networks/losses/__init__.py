@@ -1,0 +1,1 @@
+"""Every loss of the pipeline as a pure function of tensors."""

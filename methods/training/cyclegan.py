@@ -1,0 +1,348 @@
+"""Train CycleGAN between colour fundus and OCTA, without pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from imedbench.core import polarity
+from imedbench.core.errors import BadInput
+from imedbench.methods import weights
+from imedbench.methods.networks.cyclegan import Generator, PatchDiscriminator
+from imedbench.methods.networks.losses.adversarial import (
+    cycle_loss,
+    discriminator_loss,
+    identity_loss,
+    least_squares_gan,
+)
+from imedbench.methods.networks.losses.segmentation import dice_loss
+from imedbench.methods.training.augment import pick, random_crop
+from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
+from imedbench.methods.training.vessel_folders import (
+    VesselImage,
+    hold_out,
+    list_images,
+    read_colour,
+)
+
+CF_REACH = 0.125  # of `polarity.flatten`: wide enough for the fovea to stay dark
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGANConfig(RunConfig):
+    """Settings of CycleGAN; the defaults are the paper's.
+
+    Args:
+        learning_rate: constant over the first half, then falling to 0 along a line.
+        width: channels of the generators at full resolution.
+        blocks: residual blocks of the generators.
+        judge_width: channels of the discriminators' first layer.
+        crop: side of the training squares, px.
+        zooms: magnification of each data folder, in the order they are given, 1 being an image
+            shown 512 px wide: makes vessels of one kind equally wide in all; empty for all 1.
+        zoom_jitter: zooms vary by up to this factor.
+        cycle: weight of the cycle loss.
+        identity: weight of the identity loss, relative to the cycle loss.
+        vessels: weight of the Dice loss between the vessels before and after the transfer; not
+            in the paper, 0 turns it off.
+        vessel_weights: name of the shipped segmentation that finds them.
+        pool: fake images kept for the discriminators.
+        hold_out: one in so many images of each folder and modality validates.
+    """
+
+    epochs: int = 200
+    batch_size: int = 1
+    learning_rate: float = 2e-4
+    width: int = 64
+    blocks: int = 9
+    judge_width: int = 64
+    crop: int = 256
+    zooms: tuple[float, ...] = (1.0,)
+    zoom_jitter: float = 1.2
+    cycle: float = 10.0
+    identity: float = 0.5
+    vessels: float = 0.0
+    vessel_weights: str = "vessels"
+    pool: int = 50
+    hold_out: int = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The images of one modality in one folder.
+
+    Args:
+        zoom: their magnification.
+        images: of which the planes are what a generator reads, scaled to [0, 1].
+    """
+
+    zoom: float
+    images: Sequence[VesselImage]
+
+
+class ImagePool:
+    """Fake images of the past, so that a discriminator does not forget (Shrivastava et al. 2017).
+
+    Args:
+        size: images to keep.
+        rng: chooses which to swap.
+    """
+
+    def __init__(self, size: int, rng: np.random.Generator) -> None:
+        self._size, self._rng = size, rng
+        self._kept: list[Tensor] = []
+
+    def swap(self, images: Tensor) -> Tensor:
+        """Half of the images, the others replaced by kept ones whose places they take."""
+        chosen = []
+        for image in images.detach():
+            if len(self._kept) < self._size:
+                self._kept.append(image)
+            elif self._rng.random() < 0.5:
+                index = int(self._rng.integers(self._size))
+                image, self._kept[index] = self._kept[index], image
+            chosen.append(image)
+        return torch.stack(chosen)
+
+
+class CycleGANTask(TrainingTask[CycleGANConfig]):
+    """Two generators against two discriminators.
+
+    Args:
+        config: settings.
+        cf: colour fundus to train with, one source a folder.
+        octa: OCTA to train with, one source a folder.
+    """
+
+    score_mode = "min"
+    keeps_best = False  # a generator's best looks are at the end, whatever a number says
+
+    def __init__(
+        self, config: CycleGANConfig, cf: Sequence[Source], octa: Sequence[Source]
+    ) -> None:
+        super().__init__(config)
+        self.automatic_optimization = False
+        self._cf, self._held_cf = _hold_out(cf, config.hold_out)
+        self._octa, self._held_octa = _hold_out(octa, config.hold_out)
+        self.to_octa = Generator(config.width, config.blocks)
+        self.to_cf = Generator(config.width, config.blocks)
+        self.judge_octa = PatchDiscriminator(config.judge_width)
+        self.judge_cf = PatchDiscriminator(config.judge_width)
+        self._octa_pool = ImagePool(config.pool, np.random.default_rng([config.seed, 1]))
+        self._cf_pool = ImagePool(config.pool, np.random.default_rng([config.seed, 2]))
+        self._segment = _frozen(config.vessel_weights) if config.vessels else None
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """An unpaired crop of either modality, 1×S×S in [-1, 1] each."""
+        return {"cf": self._crop(self._cf, rng), "octa": self._crop(self._octa, rng)}
+
+    def _crop(self, sources: Sequence[Source], rng: np.random.Generator) -> Tensor:
+        source = pick(sources, rng)
+        image = pick(source.images, rng)
+        jitter = self.config.zoom_jitter
+        zoom = (source.zoom / jitter, source.zoom * jitter)
+        return torch.from_numpy(random_crop(image, self.config.crop, zoom, rng).plane)[None] * 2 - 1
+
+    def training_step(self, batch: Sample, index: int) -> None:
+        """One step of the generators, then one of the discriminators."""
+        config = self.config
+        cf, octa = batch["cf"], batch["octa"]
+        optimise_generators, optimise_judges = self.optimizers()  # type: ignore[attr-defined]
+        self._judges_learn(False)
+        fake_octa, fake_cf = self.to_octa(cf), self.to_cf(octa)
+        losses = {
+            "gan": least_squares_gan(self.judge_octa(fake_octa), real=True)
+            + least_squares_gan(self.judge_cf(fake_cf), real=True),
+            "cycle": cycle_loss(cf, self.to_cf(fake_octa))
+            + cycle_loss(octa, self.to_octa(fake_cf)),
+        }
+        if config.identity:
+            losses["identity"] = identity_loss(cf, self.to_cf(cf)) + identity_loss(
+                octa, self.to_octa(octa)
+            )
+        if self._segment is not None:
+            losses["vessels"] = dice_loss(
+                self._vessels(fake_octa, dark=False), self._vessels(cf, dark=True).detach()
+            )
+        factor = {
+            "gan": 1.0,
+            "cycle": config.cycle,
+            "identity": config.cycle * config.identity,
+            "vessels": config.vessels,
+        }
+        total = torch.stack([factor[name] * loss for name, loss in losses.items()]).sum()
+        self._step(optimise_generators, total)
+        self._judges_learn(True)
+        judged = self._judge(octa, fake_octa, cf, fake_cf)
+        self._step(optimise_judges, judged)
+        self.log_values("train", {**losses, "judges": judged}, len(cf))
+
+    def _judge(self, octa: Tensor, fake_octa: Tensor, cf: Tensor, fake_cf: Tensor) -> Tensor:
+        old_octa, old_cf = self._octa_pool.swap(fake_octa), self._cf_pool.swap(fake_cf)
+        return discriminator_loss(
+            self.judge_octa(octa), self.judge_octa(old_octa)
+        ) + discriminator_loss(self.judge_cf(cf), self.judge_cf(old_cf))
+
+    def _judges_learn(self, on: bool) -> None:
+        for judge in (self.judge_octa, self.judge_cf):
+            judge.requires_grad_(on)
+
+    def _step(self, optimiser: Any, loss: Tensor) -> None:
+        optimiser.zero_grad()
+        self.manual_backward(loss)
+        optimiser.step()
+
+    def _vessels(self, image: Tensor, *, dark: bool) -> Tensor:
+        """Vessel probability of images in [-1, 1], through the frozen segmentation."""
+        assert self._segment is not None
+        bright = -image if dark else image
+        mean = _wide_mean(bright)
+        deviation = (_wide_mean((bright - mean).square()) + 1e-3).sqrt()
+        plane = (0.5 + (bright - mean) / deviation / 6).clamp(0, 1)
+        probability: Tensor = self._segment(plane).sigmoid()
+        return probability
+
+    def on_train_epoch_end(self) -> None:
+        """Lower the learning rates."""
+        for schedule in self.lr_schedulers():
+            schedule.step()  # type: ignore[call-arg]
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """One held-out crop of each colour fundus folder, the same at every validation."""
+        rng = np.random.default_rng([self.config.seed, 3])
+        crops = [self._crop([source], rng) for source in self._held_cf]
+        return DataLoader(Listed(crops), batch_size=1)
+
+    def validation_step(self, batch: Tensor, index: int) -> None:
+        """How much of a colour fundus picture survives the way there and back."""
+        error = cycle_loss(batch, self.to_cf(self.to_octa(batch)))
+        self.log("val/score", error, batch_size=1, sync_dist=True)
+
+    def pictures(self) -> NDArray[np.uint8]:
+        """Held-out pictures: CF, fake OCTA, back; OCTA, fake CF, back."""
+        rng = np.random.default_rng([self.config.seed, 4])
+        rows = []
+        for index in range(max(len(self._held_cf), len(self._held_octa))):
+            cf = self._crop([self._held_cf[index % len(self._held_cf)]], rng)[None]
+            octa = self._crop([self._held_octa[index % len(self._held_octa)]], rng)[None]
+            fake_octa = self.to_octa(cf.to(self.device))
+            fake_cf = self.to_cf(octa.to(self.device))
+            there_and_back = self.to_cf(fake_octa), self.to_octa(fake_cf)
+            tiles = [cf, fake_octa, there_and_back[0], octa, fake_cf, there_and_back[1]]
+            rows.append(np.hstack([tile[0, 0].float().cpu().numpy() for tile in tiles]))
+        return np.clip((np.vstack(rows) + 1) * 127.5, 0, 255).astype(np.uint8)
+
+    def configure_optimizers(self) -> Any:
+        """Adam for the generators and for the discriminators; rates fall over the second half."""
+        config = self.config
+        half = config.epochs / 2
+
+        def factor(epoch: int) -> float:
+            return min(1.0, (config.epochs - epoch) / half)
+
+        groups = (
+            chain(self.to_octa.parameters(), self.to_cf.parameters()),
+            chain(self.judge_octa.parameters(), self.judge_cf.parameters()),
+        )
+        optimisers = [
+            torch.optim.Adam(list(group), lr=config.learning_rate, betas=(0.5, 0.999))
+            for group in groups
+        ]
+        return optimisers, [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimisers]
+
+    def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
+        """Both generators."""
+        arguments = {"width": self.config.width, "blocks": self.config.blocks}
+        return {
+            "cf_to_octa": (self.to_octa, "cyclegan:Generator", arguments),
+            "octa_to_cf": (self.to_cf, "cyclegan:Generator", arguments),
+        }
+
+
+def read_modalities(
+    data: Sequence[Path], zooms: Sequence[float]
+) -> tuple[list[Source], list[Source]]:
+    """Colour fundus and OCTA of the folders; which is which is told by the vessels' polarity.
+
+    Args:
+        data: pair sets or image folders, see `list_images`.
+        zooms: magnification of each; a single one is for all.
+
+    Returns:
+        Colour fundus sources, OCTA sources.
+
+    Raises:
+        BadInput: when zooms do not fit the folders, or all images are of one modality.
+    """
+    if len(zooms) not in (1, len(data)):
+        raise BadInput(f"zooms: {len(zooms)} given for {len(data)} data folders; give one for each")
+    cf, octa = [], []
+    for index, root in enumerate(data):
+        zoom = zooms[index % len(zooms)]
+        dark: list[VesselImage] = []
+        bright: list[VesselImage] = []
+        for path in list_images(root, "train"):
+            image, is_dark = _read(path)
+            (dark if is_dark else bright).append(image)
+        cf += [Source(zoom, dark)] if dark else []
+        octa += [Source(zoom, bright)] if bright else []
+    if not cf or not octa:
+        raise BadInput(f"{data[0]}: only one modality found; give colour fundus and OCTA images")
+    return cf, octa
+
+
+def train(
+    config: CycleGANConfig, data: Sequence[Path], out: Path, *, resume: bool = False
+) -> CycleGANTask:
+    """Train CycleGAN.
+
+    Args:
+        config: settings.
+        data: pair sets (``pairs.csv``) or folders with ``images/train/ID.png``.
+        out: the run folder.
+        resume: go on from the last checkpoint.
+
+    Returns:
+        The trained task.
+    """
+    L.seed_everything(config.seed, verbose=False)
+    task = CycleGANTask(config, *read_modalities(data, config.zooms))
+    seen = tuple(f"{root.name}/train" for root in data)
+    return fit(task, out, resume=resume, trained_on=seen)
+
+
+def _read(path: Path) -> tuple[VesselImage, bool]:
+    """An image as a generator reads it, and whether it is colour fundus."""
+    pixels = read_colour(path)
+    fov = polarity.field_of_view(pixels)
+    green = np.ascontiguousarray(pixels[..., 1])
+    dark = polarity.has_dark_vessels(green, fov)
+    plane = polarity.flatten(green, fov, reach=CF_REACH) if dark else polarity.stretch(green, fov)
+    core = cv2.erode(fov.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return VesselImage(path.stem, plane, core, np.zeros_like(fov)), dark
+
+
+def _hold_out(sources: Sequence[Source], one_in: int) -> tuple[list[Source], list[Source]]:
+    splits = [(source.zoom, hold_out(source.images, one_in)) for source in sources]
+    return [Source(z, s[0]) for z, s in splits], [Source(z, s[1]) for z, s in splits]
+
+
+def _wide_mean(image: Tensor) -> Tensor:
+    return F.avg_pool2d(image, 41, 1, 20, count_include_pad=False)
+
+
+def _frozen(name: str) -> nn.Module:
+    return weights.load(name).requires_grad_(False)

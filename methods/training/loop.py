@@ -1,0 +1,257 @@
+"""The loop that every training shares: data by epoch, checkpoints, logs, pictures, early stop."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from imedbench.core.errors import BadInput
+from imedbench.methods import weights
+from imedbench.methods.training.config import Config, RunConfig, write_config
+
+Sample = dict[str, Tensor]
+T = TypeVar("T")
+SCORE = "val/score"
+_CLIP = 1.0  # largest norm of a gradient
+
+
+class TrainingTask(L.LightningModule, Generic[Config]):
+    """What one task adds to the loop: a network, samples, a loss, a score and pictures.
+
+    Samples are drawn from (seed, epoch, index) alone, so a resumed training sees what an
+    uninterrupted one would have seen.
+
+    Args:
+        config: settings of the task.
+    """
+
+    score_mode = "max"  # whether a high or a low SCORE is good
+    keeps_best = True  # the epoch of the best SCORE; else the last one
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """One training sample."""
+
+    @abstractmethod
+    def pictures(self) -> NDArray[np.uint8]:
+        """A picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
+
+    @abstractmethod
+    def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
+        """The networks worth keeping: by name, the module, its architecture and arguments."""
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Samples of the present epoch."""
+        config = self.config
+        world = self.trainer.world_size if self._trainer is not None else 1
+        count = config.steps_per_epoch * config.batch_size * world
+        return DataLoader(
+            _Epoch(self, count, self.current_epoch),
+            batch_size=config.batch_size,
+            num_workers=config.workers,
+        )
+
+    def log_values(self, prefix: str, values: Mapping[str, Tensor | float], batch: int) -> None:
+        """Log numbers as means over the epoch."""
+        named = {f"{prefix}/{name}": value for name, value in values.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=batch, sync_dist=True)
+
+    def cosine(self, parameters: Any, *, warm_up: int = 200) -> Any:
+        """AdamW whose rate rises for some steps, then falls along a cosine to zero."""
+        config = self.config
+        total = config.epochs * config.steps_per_epoch
+
+        def factor(step: int) -> float:
+            rise = min(1.0, (step + 1) / max(1, min(warm_up, total // 10)))
+            return rise * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / total))))
+
+        optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+Task = TypeVar("Task", bound=TrainingTask[Any])
+
+
+class _Epoch(Dataset[Sample]):
+    """The samples of one epoch."""
+
+    def __init__(self, task: TrainingTask[Any], count: int, epoch: int) -> None:
+        self._task, self._count, self._epoch = task, count, epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._task.draw(np.random.default_rng([self._task.config.seed, self._epoch, index]))
+
+
+class Listed(Dataset[T]):
+    """A list of samples, as a data loader wants it."""
+
+    def __init__(self, items: Sequence[T]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> T:
+        return self._items[index]
+
+
+class _Spent(Callback):
+    """Count the training time, resumed runs included, and stop between epochs when it is used up.
+
+    Lightning's own timer stops inside an epoch, after which a resumed run sees other samples.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds = 0.0
+        self._limit = minutes * 60
+        self._since = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seconds += time.monotonic() - self._since
+        spent = bool(self._limit) and self.seconds > self._limit
+        trainer.should_stop = trainer.should_stop or trainer.strategy.reduce_boolean_decision(
+            spent, all=False
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = state_dict["seconds"]
+
+
+class _Pictures(Callback):
+    """Write a sample picture at the end of every epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero and isinstance(pl_module, TrainingTask):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with torch.inference_mode():
+                picture = pl_module.pictures()
+            cv2.imwrite(str(self._folder / f"epoch_{trainer.current_epoch:04d}.png"), picture)
+
+
+def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = ()) -> Task:
+    """Train a task, or go on with it, and leave its run folder complete.
+
+    The folder gets ``config.toml`` with every setting, ``checkpoints/{last,best}.ckpt``,
+    ``log/start_N/metrics.csv``, ``tensorboard/``, ``samples/epoch_N.png`` and, of the best or last
+    epoch, ``NAME.safetensors`` with its card.
+
+    Args:
+        task: freshly built.
+        out: the run folder.
+        resume: go on from ``checkpoints/last.ckpt``.
+        trained_on: names of the data for the cards.
+
+    Returns:
+        The task with the weights that were kept.
+
+    Raises:
+        BadInput: when there is nothing to resume, or something that a new run would overwrite.
+    """
+    last = out / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise BadInput(f"{last}: nothing to resume; start without --resume")
+    if not resume and last.is_file():
+        raise BadInput(f"{out}: holds a training already; add --resume or name another folder")
+    config: RunConfig = task.config
+    if config.threads:
+        torch.set_num_threads(config.threads)
+        cv2.setNumThreads(config.threads)
+    write_config(config, out / "config.toml")
+    spent = _Spent(config.minutes)
+    best = ModelCheckpoint(
+        dirpath=out / "checkpoints",
+        filename="best",
+        monitor=SCORE,
+        mode=task.score_mode,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    trainer = _trainer(config, out, [spent, _Pictures(out / "samples"), _early(task), best])
+    trainer.fit(task, ckpt_path=last if resume else None, weights_only=False)
+    steps = trainer.global_step
+    kept = best.best_model_path if task.keeps_best else last
+    state = torch.load(kept, map_location="cpu", weights_only=False)
+    task.load_state_dict(state["state_dict"])
+    if trainer.is_global_zero:
+        _keep(task, out, steps, spent.seconds, float(best.best_model_score or 0.0), trained_on)
+    return task
+
+
+def _early(task: TrainingTask[Any]) -> EarlyStopping:
+    return EarlyStopping(monitor=SCORE, mode=task.score_mode, patience=task.config.patience)
+
+
+def _trainer(config: RunConfig, out: Path, callbacks: list[Callback]) -> L.Trainer:
+    return L.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy="ddp" if config.devices > 1 else "auto",
+        precision=config.precision,  # type: ignore[arg-type]
+        max_epochs=config.epochs,
+        logger=[CSVLogger(out, "log", _next_start(out)), TensorBoardLogger(out, "tensorboard", "")],
+        callbacks=callbacks,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=min(50, config.steps_per_epoch),
+    )
+
+
+def _next_start(out: Path) -> str:
+    """A log folder of its own for every start, since the logger empties the one it is given."""
+    return f"start_{len(list((out / 'log').glob('start_*')))}"
+
+
+def _keep(
+    task: TrainingTask[Any],
+    out: Path,
+    steps: int,
+    seconds: float,
+    score: float,
+    trained_on: tuple[str, ...],
+) -> None:
+    """Write the networks of a task with a card each."""
+    for name, (network, architecture, arguments) in task.products().items():
+        card = weights.Card(
+            architecture=architecture,
+            arguments=dict(arguments),
+            task=type(task).__name__,
+            trained_on=trained_on,
+            steps=steps,
+            seconds=round(seconds, 1),
+            seed=task.config.seed,
+            figures={"validation_score": round(score, 4)},
+        )
+        weights.save(network, card, out / f"{name}.safetensors")
