@@ -142,7 +142,7 @@ def colonise(
         if not keep.any():
             return
         first = len(tree.xy)
-        tree.grow_nodes(parent[keep], xy[keep], 0.1 * step * spacing)
+        tree.grow_nodes(parent[keep], xy[keep], step * min(spacing, 0.48))
         may_fork = np.append(may_fork, rng.random(len(tree.xy) - first) < FORK_DENSITY * 0.4)
         gap, closest = cKDTree(tree.xy[first:]).query(targets)
         closer = gap < distance

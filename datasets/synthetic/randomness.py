@@ -29,3 +29,12 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     """
     words = [n if isinstance(n, int) else crc32(n.encode()) for n in names]
     return np.random.default_rng(np.random.SeedSequence([seed, *words]))
+
+
+def derived_seed(seed: int, *names: str | int) -> int:
+    """A seed that belongs to a seed and a name: for the n-th eye of a set, say.
+
+    Returns:
+        A number below 2³¹.
+    """
+    return int(stream(seed, *names).integers(2**31))

@@ -19,6 +19,35 @@ REACH_MM = 10.5
 """Vessels are grown as far as this from a point between disc and fovea."""
 
 
+@dataclass(frozen=True)
+class Level:
+    """One order of branches.
+
+    Args:
+        spacing: of the points to supply, mm.
+        radius: of the disc they fill, mm.
+        towards_disc: where that disc's centre lies between fovea (0) and optic disc (1).
+        from_fovea: no vessel of this order comes nearer to the fovea, mm.
+    """
+
+    spacing: float
+    radius: float
+    towards_disc: float
+    from_fovea: float
+
+
+LEVELS = (
+    Level(1.9, REACH_MM, 0.35, 2.0),
+    Level(0.95, REACH_MM, 0.35, 1.1),
+    Level(0.48, 8.5, 0.35, 0.6),
+    Level(0.27, 4.8, 0.0, 0.0),
+    Level(0.17, 4.4, 0.0, 0.0),
+)
+
+MURRAY = 3.4
+"""Exponent of calibre against flow at forks; 3 by Murray, up to 4 measured where a vessel is fine."""
+
+
 @dataclass(frozen=True, eq=False)
 class Vessels:
     """Vessel centre lines as short straight segments.
@@ -89,12 +118,12 @@ def make_eye(seed: int) -> Eye:
     disc = np.array([rng.normal(4.45, 0.2), rng.normal(-0.4, 0.25)])
     faz = _faz_outline(rng)
     calibre = rng.uniform(0.9, 1.12)
-    wander = _wander(rng)
+    wander = _wander(rng, tortuosity=float(rng.gamma(6.0, 0.16)))
     arteries = _grow(disc, faz, None, stream(seed, "arteries"))
     veins = _grow(disc, faz, arteries, stream(seed, "veins"))
     parts = [
-        _to_vessels(arteries, rng.uniform(0.050, 0.058) * calibre, True),
-        _to_vessels(veins, rng.uniform(0.062, 0.072) * calibre, False),
+        _to_vessels(arteries, rng.uniform(0.043, 0.050) * calibre, True),
+        _to_vessels(veins, rng.uniform(0.054, 0.064) * calibre, False),
     ]
     mirror = np.array([side, 1.0])
     vessels = Vessels(
@@ -169,17 +198,17 @@ def _grow(
         tree.add_path(_arcade(disc, up, rng.normal(3.15, 0.35), True, rng))
         tree.add_path(_arcade(disc, up, 0.0, False, rng))
 
-    def allowed(xy: Points) -> NDArray[np.bool_]:
-        return np.hypot(*xy.T) > _radius_towards(faz, xy)
+    for level in LEVELS:
+        # A function of this level, so that what it binds is this level's.
+        def allowed(xy: Points, least: float = level.from_fovea) -> NDArray[np.bool_]:
+            return np.hypot(*xy.T) > np.maximum(_radius_towards(faz, xy), least)
 
-    middle = (float(disc[0]) * 0.35, 0.0)
-    for spacing, radius in ((1.9, REACH_MM), (0.95, REACH_MM), (0.48, 8.5), (0.26, 5.2), (0.16, 4.4)):
-        centre = middle if radius > 5.0 else (0.0, 0.0)
-        targets = scatter(spacing, radius, centre, rng)
+        centre = (float(disc[0]) * level.towards_disc, 0.0)
+        targets = scatter(level.spacing, level.radius, centre, rng)
         targets = targets[allowed(targets * 0.93)]
         if other is not None:
-            targets = _apart(targets, other.xy, 0.45 * spacing)
-        colonise(tree, targets, spacing, allowed=allowed, rng=rng)
+            targets = _apart(targets, other.xy, 0.45 * level.spacing)
+        colonise(tree, targets, level.spacing, allowed=allowed, rng=rng)
     return tree
 
 
@@ -203,7 +232,7 @@ def _to_vessels(
         The segments, the positions of the forks, and the radius of each fork's thinner branch.
     """
     flow = _flow(tree)
-    radius = trunk_radius * (flow / flow.max()) ** (1 / 2.9)
+    radius = trunk_radius * (flow / flow.max()) ** (1 / MURRAY)
     main = _main_child(tree, flow)
     xy = _smooth(tree, main)
     child = np.flatnonzero(tree.parent >= 0)
@@ -220,7 +249,7 @@ def _to_vessels(
 
 def _flow(tree: Skeleton) -> NDArray[np.float64]:
     """Blood through each node: the area that it and everything downstream feeds."""
-    flow = (tree.supply + 1e-3 * (tree.children == 0)).tolist()
+    flow = (tree.supply + 1e-4).tolist()
     parent = tree.parent.tolist()
     for node in range(len(flow) - 1, -1, -1):
         if parent[node] >= 0:
@@ -267,12 +296,12 @@ def _curve(
     return points[:, :-1].reshape(-1, 2), points[:, 1:].reshape(-1, 2)
 
 
-def _wander(rng: np.random.Generator) -> NDArray[np.float64]:
+def _wander(rng: np.random.Generator, tortuosity: float) -> NDArray[np.float64]:
     """Waves (kx, ky, phase, dx, dy) whose sum displaces the retina: tortuosity of the vessels."""
-    n = 24
-    wavelength = np.exp(rng.uniform(np.log(0.45), np.log(4.0), n))
+    n = 32
+    wavelength = np.exp(rng.uniform(np.log(0.35), np.log(4.0), n))
     angle = rng.uniform(0, 2 * np.pi, n)
-    size = 0.011 * rng.uniform(0.5, 1.5) * wavelength**0.9
+    size = 0.013 * tortuosity * rng.uniform(0.5, 1.5) * wavelength**0.9
     push = rng.uniform(0, 2 * np.pi, n)
     k = 2 * np.pi / wavelength
     return np.stack(

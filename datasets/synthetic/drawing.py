@@ -1,0 +1,123 @@
+"""Draw vessels as lines of sub-pixel width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imedbench.datasets.synthetic.colonise import Points
+from imedbench.datasets.synthetic.tree import Vessels
+from imedbench.datasets.synthetic.view import View
+
+Plane = NDArray[np.float32]
+
+_SHIFT = 4  # bits after the point in the coordinates handed to OpenCV
+_CANVAS_PX = 1400  # lines are drawn about this large and shrunk: that makes them smooth
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """The vessels of an eye as a camera sees them; those outside the image are left out.
+
+    Args:
+        size: of the image, px.
+        ends: upstream and downstream ends, M×2×2 px.
+        radius: M, px.
+        radius_mm: M, mm.
+        artery: True for arteries, M.
+    """
+
+    size: int
+    ends: NDArray[np.float64]
+    radius: NDArray[np.float64]
+    radius_mm: NDArray[np.float64]
+    artery: NDArray[np.bool_]
+
+    def where(self, keep: NDArray[np.bool_]) -> Strokes:
+        """The chosen strokes only."""
+        return Strokes(
+            self.size, self.ends[keep], self.radius[keep], self.radius_mm[keep], self.artery[keep]
+        )
+
+
+def project(view: View, vessels: Vessels) -> Strokes:
+    """Put vessels into an image."""
+    low, high = view.extent_mm
+    vessels = vessels.where(((vessels.start > low - 0.3) & (vessels.start < high + 0.3)).all(1))
+    start, end = view.px_from_mm.apply(vessels.start), view.px_from_mm.apply(vessels.end)
+    radius = vessels.radius / view.mm_per_px
+    strokes = Strokes(view.size, np.stack([start, end], 1), radius, vessels.radius, vessels.artery)
+    margin = -3.0 * float(radius.max(initial=1.0)) - 2
+    return strokes.where(view.shows(start, margin) & np.isfinite(end).all(1))
+
+
+def draw(strokes: Strokes, ink: NDArray[np.float64], *, widen: float = 1.0) -> Plane:
+    """Vessel intensity in an image; the strongest vessel wins where several cross.
+
+    Args:
+        strokes: what to draw.
+        ink: intensity in [0, 1] of each stroke at full width, M. Vessels thinner than the
+            drawing's finest line come out fainter instead of thinner.
+        widen: factor on all widths.
+
+    Returns:
+        float32 H×W in [0, 1].
+    """
+    size = strokes.size
+    zoom = max(2, round(_CANVAS_PX / size))
+    width = 2 * widen * strokes.radius * zoom
+    level = np.rint(255 * ink * np.minimum(width, 1.0)).astype(np.int64)
+    thickness = np.maximum(np.rint(width), 1).astype(np.int64)
+    canvas = np.zeros((size * zoom, size * zoom), np.uint8)
+    _draw_sorted(canvas, _fixed_point(strokes.ends, zoom), level // 8 * 8 + 7, thickness)
+    return _shrunk(canvas, size)
+
+
+def fill(view: View, outlines_mm: Sequence[Points]) -> Plane:
+    """Filled closed curves (each N×2 mm), antialiased: float32 H×W, 1 inside."""
+    zoom = 2 if view.size > 300 else 4
+    canvas = np.zeros((view.size * zoom, view.size * zoom), np.uint8)
+    for outline in outlines_mm:
+        px = view.px_from_mm.apply(outline)
+        if np.isfinite(px).all() and view.shows(px).any():
+            cv2.fillPoly(canvas, [_fixed_point(px, zoom)], 255, cv2.LINE_8, _SHIFT)
+    return _shrunk(canvas, view.size)
+
+
+def _shrunk(canvas: NDArray[np.uint8], size: int) -> Plane:
+    small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) / 255
+
+
+def _fixed_point(px: NDArray[np.float64], zoom: int) -> NDArray[np.int32]:
+    # The centre of pixel 0 is at (zoom - 1) / 2 of the enlarged canvas.
+    enlarged = zoom * px + (zoom - 1) / 2
+    return np.rint(enlarged * 2**_SHIFT).astype(np.int32)
+
+
+def _draw_sorted(
+    canvas: NDArray[np.uint8],
+    lines: NDArray[np.int32],
+    level: NDArray[np.int64],
+    thickness: NDArray[np.int64],
+) -> None:
+    """Draw faint lines first, so that strong ones lie on top."""
+    key = level * 4096 + thickness
+    order = np.argsort(key, kind="stable")
+    bounds = np.flatnonzero(np.diff(key[order])) + 1
+    for group in np.split(order, bounds):
+        if len(group):
+            first = group[0]
+            cv2.polylines(
+                canvas,
+                list(lines[group]),
+                False,
+                int(level[first]),
+                int(thickness[first]),
+                cv2.LINE_8,
+                _SHIFT,
+            )

@@ -1,0 +1,191 @@
+"""Colour fundus photographs, and their grey crop round the macula."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imedbench.core.types import Mask, Pixels
+from imedbench.datasets.synthetic.drawing import Plane
+from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
+from imedbench.datasets.synthetic.textures import noise
+
+Colour = tuple[float, float, float]
+
+FUNDUS_COLOURS: tuple[Colour, ...] = (
+    (0.88, 0.42, 0.22),
+    (0.80, 0.38, 0.24),
+    (0.92, 0.47, 0.18),
+    (0.68, 0.40, 0.24),
+    (0.60, 0.29, 0.14),
+    (0.86, 0.52, 0.44),
+)
+DISC_COLOUR: Colour = (1.0, 0.80, 0.45)
+BLOOD_ABSORBANCE: Colour = (0.30, 0.78, 0.55)
+HAEMORRHAGE_ABSORBANCE: Colour = (0.75, 1.5, 1.2)
+
+
+@dataclass(frozen=True)
+class CfLook:
+    """How a camera and a person's pigment make the same fundus look.
+
+    Args:
+        colour: of the background, RGB in [0, 1].
+        contrast: strength of the vessels.
+        macula: depth of the dark macula.
+        tessellation: how much of the choroid shines through.
+        fibres: strength of the nerve-fibre stripes.
+        sheen: strength of bright reflexes along vessels and round the macula.
+        uneven: unevenness of the light.
+        vignette: fall of the light towards the rim.
+        blur_mm: resolution on the retina.
+        noise: standard deviation, of 1.
+        jpeg: quality of the compression, 100 for none.
+    """
+
+    colour: Colour = FUNDUS_COLOURS[0]
+    contrast: float = 1.0
+    macula: float = 0.25
+    tessellation: float = 0.1
+    fibres: float = 0.01
+    sheen: float = 0.0
+    uneven: float = 0.08
+    vignette: float = 0.15
+    blur_mm: float = 0.012
+    noise: float = 0.012
+    jpeg: int = 92
+
+    @classmethod
+    def photograph(cls, rng: np.random.Generator) -> CfLook:
+        """A colour photograph of a wide field."""
+        base = np.array(FUNDUS_COLOURS[rng.integers(len(FUNDUS_COLOURS))])
+        red, green, blue = np.clip(base * rng.normal(1, 0.06, 3), 0.05, 1.0)
+        return cls(
+            colour=(float(red), float(green), float(blue)),
+            contrast=rng.uniform(0.75, 1.15),
+            macula=rng.uniform(0.15, 0.35),
+            tessellation=float(rng.choice([0.02, 0.06, 0.18], p=[0.45, 0.4, 0.15])),
+            fibres=rng.uniform(0.0, 0.012),
+            sheen=float(rng.choice([0.0, 0.08, 0.2], p=[0.6, 0.3, 0.1])),
+            uneven=rng.uniform(0.04, 0.13),
+            vignette=rng.uniform(0.08, 0.28),
+            blur_mm=rng.uniform(0.010, 0.020),
+            noise=rng.uniform(0.006, 0.02),
+            jpeg=int(rng.integers(80, 98)),
+        )
+
+    @classmethod
+    def macula_crop(cls, rng: np.random.Generator) -> CfLook:
+        """A low-contrast grey crop round the macula."""
+        grey = rng.uniform(0.55, 0.68)
+        return cls(
+            colour=(grey, grey, grey),
+            contrast=rng.uniform(0.32, 0.62),
+            macula=rng.uniform(0.26, 0.42),
+            tessellation=rng.uniform(0.0, 0.02),
+            fibres=rng.uniform(0.004, 0.016),
+            sheen=float(rng.choice([0.0, 0.06, 0.25], p=[0.5, 0.35, 0.15])),
+            uneven=rng.uniform(0.05, 0.16),
+            vignette=rng.uniform(0.0, 0.10),
+            blur_mm=rng.uniform(0.014, 0.024),
+            noise=rng.uniform(0.010, 0.022),
+            jpeg=int(rng.integers(85, 98)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CfImage:
+    """A rendered photograph.
+
+    Args:
+        pixels: uint8, H×W×3 RGB or, for the grey crop, H×W.
+        fov: bool H×W, False on the black rim.
+        visible: how well each vessel pixel stands out, float32 H×W in [0, 1].
+    """
+
+    pixels: Pixels
+    fov: Mask
+    visible: Plane
+
+
+def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: bool) -> CfImage:
+    """A fundus photograph.
+
+    Args:
+        fundus: what is before the camera.
+        look: camera and pigment.
+        rng: for light and noise.
+        wide: a colour photograph with a round aperture; else a grey crop without one.
+    """
+    size = fundus.view.size
+    blur = look.blur_mm / fundus.view.mm_per_px
+    blood = cv2.GaussianBlur(fundus.blood, (0, 0), max(blur, 0.45))
+    fov = camera_aperture(size, rng) if wide else np.ones((size, size), np.bool_)
+    shade = _shade(fundus, look, rng) * illumination(size, rng, look.uneven, look.vignette)
+    channels = range(3) if wide else (1,)
+    planes = [_channel(fundus, look, shade, blood, c, rng) for c in channels]
+    image = np.stack(planes, -1)
+    image = np.where(fov[..., None], image, 0.015)
+    image += look.noise * noise((size, size), 0.5, rng)[..., None]
+    pixels = _compress(np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8), look.jpeg)
+    visible = np.clip((look.contrast * blood - 0.03) / 0.2, 0, 1).astype(np.float32)
+    return CfImage(pixels if wide else np.ascontiguousarray(pixels[..., 0]), fov, visible)
+
+
+def _shade(fundus: Fundus, look: CfLook, rng: np.random.Generator) -> Plane:
+    """Brightness of the background relative to its mean colour."""
+    distance = fundus.from_fovea
+    wide, narrow = rng.uniform(0.8, 1.2), rng.uniform(0.22, 0.35)
+    dark = 0.55 * np.exp(-((distance / wide) ** 2)) + 0.45 * np.exp(-((distance / narrow) ** 2))
+    shade = (1 - look.macula * dark) * (1 + look.tessellation * fundus.choroid(0.8))
+    shade += 0.03 * fundus.choroid(0.0)
+    if look.fibres > 0:
+        shade += look.fibres * fundus.nerve_fibres()
+    if look.sheen > 0:
+        shade += look.sheen * _sheen(fundus, rng)
+    result: Plane = shade.astype(np.float32)
+    return result
+
+
+def _sheen(fundus: Fundus, rng: np.random.Generator) -> Plane:
+    """Reflexes of a young retina: a ring round the macula, patches along the vessels."""
+    ring = np.exp(-(((fundus.from_fovea - rng.uniform(1.3, 1.7)) / 0.12) ** 2))
+    patchy = np.clip(fundus.choroid(0.0) + 0.4, 0, 1)
+    along = cv2.GaussianBlur(fundus.blood, (0, 0), 0.12 / fundus.view.mm_per_px)
+    sheen: Plane = (0.6 * ring + 1.6 * along) * patchy
+    return sheen
+
+
+def _channel(
+    fundus: Fundus,
+    look: CfLook,
+    shade: Plane,
+    blood: Plane,
+    channel: int,
+    rng: np.random.Generator,
+) -> Plane:
+    """One colour channel of the clean image, in [0, 1]."""
+    base = look.colour[channel] * shade
+    pale = fundus.disc * 0.75 + fundus.cup * 0.25
+    base += pale * (DISC_COLOUR[channel] * 0.95 - base)
+    if fundus.lesion_load > 0:
+        base += 0.35 * fundus.lesions("drusen") * (DISC_COLOUR[channel] - base)
+        base += 0.8 * fundus.lesions("exudates") * (DISC_COLOUR[channel] - base)
+        base *= np.exp(-HAEMORRHAGE_ABSORBANCE[channel] * fundus.lesions("haemorrhages"))
+    base *= np.exp(-BLOOD_ABSORBANCE[channel] * look.contrast * blood)
+    plane: Plane = base + 0.07 * look.contrast * look.colour[channel] * fundus.reflex
+    return plane
+
+
+def _compress(pixels: NDArray[np.uint8], quality: int) -> Pixels:
+    """What JPEG makes of an image."""
+    if quality >= 100:
+        return pixels
+    mode = cv2.IMREAD_UNCHANGED
+    coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    plain = cv2.imdecode(coded, mode)
+    plain = plain[..., None] if plain.ndim == 2 else plain[..., ::-1]
+    return np.ascontiguousarray(plain).astype(np.uint8)

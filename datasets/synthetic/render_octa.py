@@ -1,0 +1,170 @@
+"""OCT angiography en face: flow is bright, the fovea has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imedbench.core.types import Pixels
+from imedbench.datasets.synthetic.drawing import Plane
+from imedbench.datasets.synthetic.fundus import Fundus
+from imedbench.datasets.synthetic.textures import clouds, mesh_along, noise, sample
+from imedbench.datasets.synthetic.tree import Eye
+from imedbench.datasets.synthetic.view import View
+
+CAPILLARY_TEXEL_MM = 0.004
+"""Scale of the capillary mesh: its lines lie about 50 µm apart."""
+
+
+@dataclass(frozen=True)
+class OctaLook:
+    """How a device and a scan make the same flow look.
+
+    Args:
+        vessel: brightness of a large vessel, in [0, 1].
+        mesh: brightness of the capillary mesh.
+        floor: brightness where nothing flows.
+        speckle: relative standard deviation of the flow signal's grain.
+        blur_px: optical blur.
+        gamma: exponent on the finished image; above 1 darkens the mesh.
+        signal_loss: how deep the clouds of lost signal are, in [0, 1].
+        motion_lines: number of lines torn by eye movements.
+        quilt: whether the scan lost many lines in both directions.
+        logo: whether the device prints a thumbnail into the corner.
+    """
+
+    vessel: float = 0.88
+    mesh: float = 0.45
+    floor: float = 0.05
+    speckle: float = 0.35
+    blur_px: float = 0.6
+    gamma: float = 1.0
+    signal_loss: float = 0.1
+    motion_lines: int = 1
+    quilt: bool = False
+    logo: bool = False
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, *, logo: bool = False, flaws: float = 1.0) -> OctaLook:
+        """A look such as one meets; ``flaws`` scales artefacts."""
+        return cls(
+            vessel=rng.uniform(0.80, 0.92),
+            mesh=rng.uniform(0.5, 0.75),
+            floor=rng.uniform(0.03, 0.10),
+            speckle=rng.uniform(0.3, 0.5),
+            blur_px=rng.uniform(0.6, 0.9),
+            gamma=rng.uniform(0.8, 1.25),
+            signal_loss=float(flaws * rng.choice([0.05, 0.15, 0.5], p=[0.5, 0.35, 0.15])),
+            motion_lines=int(rng.poisson(1.0 * flaws)),
+            quilt=bool(rng.random() < 0.08 * flaws),
+            logo=logo,
+        )
+
+
+def render_octa(fundus: Fundus, look: OctaLook, rng: np.random.Generator) -> Pixels:
+    """An OCTA image.
+
+    Args:
+        fundus: what is before the camera.
+        look: the device and the quality of the scan.
+        rng: for grain and artefacts.
+
+    Returns:
+        uint8 H×W.
+    """
+    mesh = capillaries(fundus.eye, fundus.view)
+    flow = np.maximum(look.vessel * fundus.flow, look.mesh * mesh)
+    flow = cv2.GaussianBlur(flow, (0, 0), look.blur_px)
+    flow *= 1 - look.signal_loss * np.clip(clouds(flow.shape[0], 3, rng), 0, 1.3) / 1.3
+    image = _grain(flow + look.floor, look, rng)
+    image = np.clip(image, 0, 1) ** look.gamma
+    image = _tear(image, look, rng)
+    pixels = np.rint(255 * image).astype(np.uint8)
+    if look.logo:
+        _print_logo(pixels)
+    return pixels
+
+
+def render_octa_like(eye: Eye, view: View, visible: Plane, rng: np.random.Generator) -> Pixels:
+    """What an image translator makes of a photograph: its vessels in OCTA's colours.
+
+    It stands for the output of a network such as CycleGAN. Only vessels that the photograph shows
+    can be there; the mesh is invented, so it has nothing to do with the eye's own capillaries.
+
+    Args:
+        eye: what is imaged.
+        view: the camera of the photograph.
+        visible: how well the photograph shows a vessel at each pixel, float32 H×W in [0, 1].
+        rng: for the invented parts.
+
+    Returns:
+        uint8 H×W.
+    """
+    look = OctaLook.random(rng, flaws=0.3)
+    invented = sample("mesh", view.grid_mm, CAPILLARY_TEXEL_MM, int(rng.integers(2**31)))
+    dark = 1 - _foveal_shadow(eye, view, rng)
+    flow = np.maximum(look.vessel * visible, look.mesh * 0.9 * invented * dark)
+    flow = cv2.GaussianBlur(flow, (0, 0), look.blur_px + 0.35)
+    image = np.clip(_grain(flow + look.floor, look, rng), 0, 1) ** look.gamma
+    pixels: Pixels = np.rint(255 * image).astype(np.uint8)
+    return pixels
+
+
+def capillaries(eye: Eye, view: View) -> Plane:
+    """The capillary mesh, float32 H×W in [0, 1], absent within the foveal avascular zone."""
+    grid = view.grid_mm
+    x, y = grid[..., 0], grid[..., 1]
+    wobble = 0.5 * sample("clouds", grid, 0.01, eye.seed)
+    mesh = mesh_along(grid, np.arctan2(y, x) + wobble, CAPILLARY_TEXEL_MM, eye.seed)
+    edge = eye.faz_radius(grid).astype(np.float32)
+    beyond = np.hypot(x, y) - edge
+    mesh *= np.clip(beyond / 0.05 + 0.3, 0, 1)
+    ring = 0.9 * np.exp(-((beyond / 0.009) ** 2)) * (wobble > -0.4)
+    plane: Plane = np.maximum(mesh, ring)
+    return plane
+
+
+def _foveal_shadow(eye: Eye, view: View, rng: np.random.Generator) -> Plane:
+    """Where a translator believes the avascular zone to be: the dark of the photograph."""
+    grid = view.grid_mm - rng.normal(0, 0.05, 2).astype(np.float32)
+    size = float(eye.faz.mean()) * rng.uniform(0.9, 1.5)
+    shadow: Plane = np.exp(-((np.hypot(grid[..., 0], grid[..., 1]) / size) ** 4))
+    return shadow
+
+
+def _grain(flow: Plane, look: OctaLook, rng: np.random.Generator) -> Plane:
+    """Speckle: grain that grows with the signal, and a little where there is none."""
+    grain = noise(flow.shape, 0.75, rng)
+    noisy: Plane = flow * (1 + look.speckle * grain * (1.15 - flow)) + 0.02 * grain
+    return noisy
+
+
+def _tear(image: Plane, look: OctaLook, rng: np.random.Generator) -> Plane:
+    """Lines shifted or lost by eye movements."""
+    size = image.shape[0]
+    for row in rng.integers(0, size, look.motion_lines):
+        thick = max(1, round(size / 512 * rng.uniform(0.6, 2.2)))
+        image[row : row + thick] = np.roll(image[row : row + thick], rng.integers(-6, 7), axis=1)
+        image[row : row + thick] *= rng.choice([0.15, 0.4, 1.3])
+    if look.quilt:
+        for axis in (0, 1):
+            lost = rng.normal(rng.uniform(0.1, 0.9), 0.12, 14) * size
+            lost = np.unique(np.clip(lost, 0, size - 3).astype(int))
+            for line in lost:
+                part = image[line : line + 2] if axis == 0 else image[:, line : line + 2]
+                part *= rng.uniform(0.05, 0.3)
+    return np.clip(image, 0, 1)
+
+
+def _print_logo(pixels: NDArray[np.uint8]) -> None:
+    """The thumbnail of the scan that devices print into the lower left corner."""
+    unit = pixels.shape[0] / 512
+    x, y, w, h = (round(v * unit) for v in (14, 459, 23, 39))
+    pixels[y : y + h, x : x + w] = 10
+    cv2.rectangle(pixels, (x, y), (x + w, y + h), 255, max(1, round(1.3 * unit)))
+    for level, offset in ((255, 8), (90, 14), (60, 17)):
+        row = y + round(offset * unit)
+        pixels[row : row + max(1, round(3 * unit)), x + 2 : x + w - 1] = level
