@@ -87,7 +87,7 @@ def _from_authors(name: str, value: Tensor, heads: int) -> Tensor:
     """Their layers are convolutions of length one whose channels deal heads out in turn."""
     value = value.squeeze(-1) if value.ndim == 3 else value
     if re.search(r"\.(query|key|value)\.", name):
-        return value.unflatten(0, (-1, heads)).transpose(0, 1).flatten(0, 1)
+        return value.reshape(-1, heads, *value.shape[1:]).transpose(0, 1).flatten(0, 1)
     if name.endswith("merge.weight"):
-        return value.unflatten(1, (-1, heads)).transpose(1, 2).flatten(1, 2)
+        return value.reshape(len(value), -1, heads).transpose(1, 2).flatten(1, 2)
     return value

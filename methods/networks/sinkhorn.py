@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 _NEVER = -1e4  # log of a mass that is nil; finite, so that no infinity meets another
 _BLOCK = 10  # iterations between two log-space updates

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from imedbench.methods.networks.sinkhorn import log_assignment
 from imedbench.methods.networks.superpoint import Keypoints
@@ -35,7 +36,7 @@ class SuperGlueConfig:
     sinkhorn_iterations: int = 100
 
 
-SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=4, sinkhorn_iterations=50)
+SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ class Propagation(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """B×K×C to B×heads×K×(C / heads)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, x.shape[2] // self.heads).transpose(1, 2)
 
 
 class SuperGlue(nn.Module):
@@ -175,6 +176,35 @@ class SuperGlue(nn.Module):
         encoded = self.position(torch.cat((position, keypoints.scores[..., None]), dim=2))
         out: Tensor = self.input(keypoints.descriptors) + encoded
         return out
+
+
+def build(**sizes: Any) -> SuperGlue:
+    """A network from plain numbers and lists, as a weight file's card holds them."""
+    return SuperGlue(SuperGlueConfig(**sizes))
+
+
+def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 25.0) -> None:
+    """Set weights so that an untrained network matches by descriptors alone.
+
+    Messages and positions begin at nothing, and projections keep angles; training then has to add
+    context only, which takes a fraction of the steps.
+
+    Args:
+        network: changed in place.
+        sharpness: how much the similarity of equal descriptors exceeds that of unrelated ones.
+    """
+    width = network.config.width
+    for module in network.modules():
+        if isinstance(module, PointMLP):
+            for parameter in module[-1].parameters():
+                nn.init.zeros_(parameter)
+    if isinstance(network.input, nn.Linear):
+        nn.init.orthogonal_(network.input.weight, (network.config.descriptor_dim / width) ** 0.5)
+        nn.init.zeros_(network.input.bias)
+    nn.init.zeros_(network.output.bias)
+    nn.init.eye_(network.output.weight)
+    network.output.weight.data *= (sharpness * width**0.5) ** 0.5
+    nn.init.constant_(network.bin_score, 0.6 * sharpness)
 
 
 def mutual_matches(log_probabilities: Tensor, threshold: float = 0.2) -> Matches:

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 CELL = 8
 
@@ -108,7 +109,7 @@ class SuperPoint(nn.Module):
         self.detector = ConvPair(sizes[-1], 256, CELL * CELL + 1, kernel=1, last_relu=False)
         self.descriptor = ConvPair(sizes[-1], 256, descriptor_dim, kernel=1, last_relu=False)
         self.descriptor_dim = descriptor_dim
-        self.to(memory_format=torch.channels_last)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
 
     def forward(self, images: Tensor) -> DenseFeatures:
         """Dense features.

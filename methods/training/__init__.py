@@ -20,6 +20,8 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "segmentation": ("segmentation", "SegmentationConfig"),
         "cyclegan": ("cyclegan", "CycleGANConfig"),
+        "superpoint": ("superpoint", "SuperPointConfig"),
+        "superglue": ("superglue", "SuperGlueTraining"),
     }
 )
 

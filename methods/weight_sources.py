@@ -1,0 +1,236 @@
+"""Where a network's weights come from: ours, the authors' by the hub, or a file.
+
+``retina`` ships with the package. ``official`` is fetched from the Hugging Face hub by
+`transformers`, which caches it; it is never passed on. Anything else is the path of a file.
+
+Weights under a non-commercial licence ask once for acceptance: by the option ``accept_license``, by
+``IMEDBENCH_ACCEPT_LICENSE=1``, or by an earlier acceptance, which is kept in the user's
+configuration folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imedbench.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RETINA = "retina"
+OFFICIAL = "official"
+MAGIC_LEAP = "LicenseRef-MagicLeap-NonCommercial"
+UNKNOWN = "unknown"
+
+_NOTICES: Mapping[str, str] = {
+    MAGIC_LEAP: "Magic Leap's licence: academic or non-profit, non-commercial research only,"
+    " no redistribution"
+}
+# Files that circulate under other names than their licence.
+_KNOWN_FILES: Mapping[str, str] = {
+    "52b6708629640ca883673b5d5c097c4ddad37d8048b33f09c8ca0d69db12c40e": MAGIC_LEAP,
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A kind of network whose weights can be chosen.
+
+    Args:
+        shipped: name of our weight file.
+        hub_name: repository on the hub.
+        hub_class: class of `transformers` that reads it.
+        hub_trained_on: what its authors trained it on.
+    """
+
+    shipped: str
+    hub_name: str
+    hub_class: str
+    hub_trained_on: tuple[str, ...] = ()
+
+
+SUPERPOINT = Network(
+    "superpoint-retina",
+    "magic-leap-community/superpoint",
+    "SuperPointForKeypointDetection",
+    ("coco/train",),
+)
+SUPERGLUE = Network(
+    "superglue-128x5-retina",
+    "magic-leap-community/superglue_outdoor",
+    "SuperGlueForKeypointMatching",
+    ("megadepth/train",),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of weights before they are read into a network.
+
+    Args:
+        licence: SPDX name, ``unknown`` for a file nobody knows.
+        trained_on: names of data sets.
+    """
+
+    licence: str
+    trained_on: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Weights as they were stored.
+
+    Args:
+        tensors: by parameter name, in whatever layout the source uses.
+        arguments: what the network is to be built with, where the source says.
+    """
+
+    tensors: Mapping[str, Tensor]
+    arguments: Mapping[str, Any] | None = None
+
+
+def describe(network: Network, weights: str) -> Source:
+    """Licence and training data of weights, without loading them.
+
+    Args:
+        network: which network.
+        weights: ``retina``, ``official`` or a path.
+
+    Raises:
+        BadInput: when the file or our weights are missing.
+    """
+    if weights == OFFICIAL:
+        return Source(MAGIC_LEAP, network.hub_trained_on)
+    if weights == RETINA:
+        from imedbench.methods.weights import read_card
+
+        card = read_card(network.shipped)
+        return Source(card.licence, card.trained_on)
+    path = _existing(weights)
+    card_path = path.with_suffix(".json")
+    if card_path.is_file():
+        values = json.loads(card_path.read_text(encoding="utf-8"))
+        return Source(values["licence"], tuple(values["trained_on"]))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Source(_KNOWN_FILES.get(digest, UNKNOWN), ())
+
+
+def read(network: Network, weights: str) -> State:
+    """Weights from wherever they are.
+
+    Args:
+        network: which network.
+        weights: ``retina``, ``official`` or the path of a ``.pth``, ``.pt`` or ``.safetensors``
+            file. Pickles are read with ``weights_only``: they cannot run code.
+
+    Raises:
+        BadInput: when they cannot be had, with what to do instead.
+    """
+    if weights == OFFICIAL:
+        return _from_hub(network)
+    if weights == RETINA:
+        from imedbench.methods.weights import load, read_card
+
+        return State(load(network.shipped).state_dict(), read_card(network.shipped).arguments)
+    return _from_file(_existing(weights))
+
+
+def ask_licence(licence: str, accept: bool = False) -> None:
+    """Let weights under a restricted licence through only once somebody has accepted it.
+
+    Args:
+        licence: SPDX name.
+        accept: the user accepts now; remembered.
+
+    Raises:
+        BadInput: when it has not been accepted, with the terms and how to accept.
+    """
+    if licence not in _NOTICES:
+        return
+    accepted = _accepted()
+    if licence in accepted:
+        return
+    if not (accept or os.environ.get("IMEDBENCH_ACCEPT_LICENSE") == "1"):
+        raise BadInput(
+            f"these weights are under {_NOTICES[licence]}; if that fits your use, add the option"
+            " accept_license=on once, or set IMEDBENCH_ACCEPT_LICENSE=1"
+        )
+    path = acceptance_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(sorted({*accepted, licence})) + "\n", encoding="utf-8")
+
+
+def acceptance_file() -> Path:
+    """Where acceptances are kept: below ``$XDG_CONFIG_HOME`` or ``~/.config``."""
+    root = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(root) / "imedbench" / "accepted_licences.json"
+
+
+def _accepted() -> list[str]:
+    path = acceptance_file()
+    if not path.is_file():
+        return []
+    try:
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+    except ValueError as error:
+        raise BadInput(f"{path}: not a JSON list of licences ({error}); delete it") from None
+
+
+def _existing(weights: str) -> Path:
+    path = Path(weights)
+    if not path.is_file():
+        raise BadInput(
+            f"{weights}: no such weight file; give {RETINA}, {OFFICIAL} or the path of a .pth or"
+            " .safetensors file"
+        )
+    return path
+
+
+def _from_file(path: Path) -> State:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        card_path = path.with_suffix(".json")
+        card = json.loads(card_path.read_text(encoding="utf-8")) if card_path.is_file() else {}
+        return State(_read(path, load_file), card.get("arguments"))
+    if path.suffix not in {".pth", ".pt"}:
+        raise BadInput(f"{path}: not a .pth, .pt or .safetensors file")
+    import torch
+
+    tensors = _read(path, lambda p: torch.load(p, map_location="cpu", weights_only=True))
+    if not isinstance(tensors, dict) or not all(torch.is_tensor(v) for v in tensors.values()):
+        raise BadInput(f"{path}: holds no plain state dict of tensors; save model.state_dict()")
+    return State(tensors)
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except Exception as error:  # the readers share no class of error
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{path}: cannot be read as weights: {first_line}") from error
+
+
+def _from_hub(network: Network) -> State:
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            "the official weights need one more package: pip install 'imedbench[hub]'"
+        ) from error
+    reader = getattr(transformers, network.hub_class)
+    try:
+        model = reader.from_pretrained(network.hub_name)
+    except OSError as error:
+        raise BadInput(
+            f"{network.hub_name}: not in the local cache and the Hugging Face hub cannot be"
+            f" reached; run once with a connection, or use weights={RETINA}."
+            f" ({_NOTICES[MAGIC_LEAP]})"
+        ) from error
+    return State(model.state_dict())
