@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.images import read_image, write_image
 from imedbench.core.types import Diagnostics, Matches
 
 FOLDER = "diagnostics"
@@ -22,16 +23,11 @@ def save_diagnostics(run: Path, key: str, diagnostics: Diagnostics) -> None:
         key: the prediction's.
         diagnostics: what the method returned; nothing is written if it holds nothing to draw.
     """
-    import cv2
-
     folder = run / FOLDER / key
     if diagnostics.matches is not None or diagnostics.images:
         folder.mkdir(parents=True, exist_ok=True)
     for name, image in diagnostics.images.items():
-        pixels = image.astype(np.uint8) * 255 if image.dtype == bool else image
-        stored = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-        _, encoded = cv2.imencode(".png", np.ascontiguousarray(stored))
-        (folder / f"{name}.png").write_bytes(encoded.tobytes())
+        write_image(folder / f"{name}.png", image)
     if diagnostics.matches is not None:
         buffer = io.BytesIO()
         matches = diagnostics.matches
@@ -52,10 +48,5 @@ def load_matches(run: Path, key: str) -> Matches | None:
 
 def load_pictures(run: Path, key: str) -> dict[str, NDArray[np.uint8]]:
     """The pictures of a row by name, RGB or grey."""
-    import cv2
-
-    pictures: dict[str, NDArray[np.uint8]] = {}
-    for path in sorted((run / FOLDER / key).glob("*.png")):
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-        pictures[path.stem] = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-    return pictures
+    files = sorted((run / FOLDER / key).glob("*.png"))
+    return {file.stem: read_image(file).pixels for file in files}

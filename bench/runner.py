@@ -14,7 +14,7 @@ from imedbench.core.datasets import Dataset, PairRef
 from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.options import PluginSpec, bind_options
 from imedbench.core.registry import METHODS
-from imedbench.core.types import ImagePair, Outcome, Registration
+from imedbench.core.types import ImagePair, Registration
 from imedbench.diagnostics import save_diagnostics
 from imedbench.environment import provenance, source_hash
 from imedbench.store import Prediction, Store

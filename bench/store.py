@@ -151,8 +151,10 @@ class Store:
             self._db.executemany(
                 "INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (r.split, r.pair_id, i, r.subset, r.group)
-                    + (r.fixed_modality, r.moving_modality, r.note)
+                    (
+                        *(r.split, r.pair_id, i, r.subset, r.group),
+                        *(r.fixed_modality, r.moving_modality, r.note),
+                    )
                     for i, r in enumerate(refs)
                 ),
             )
@@ -204,9 +206,9 @@ class Store:
         elif row.transform is not None:
             text = json.dumps(to_dict(row.transform))
         values = (
-            (row.key, row.method, row.split, row.pair_id, row.repeat, row.outcome, row.reason)
-            + (text, file, row.confidence, row.latency_ms, row.timed_alone)
-            + (json.dumps(row.stages), json.dumps(row.details))
+            *(row.key, row.method, row.split, row.pair_id, row.repeat, row.outcome, row.reason),
+            *(text, file, row.confidence, row.latency_ms, row.timed_alone),
+            *(json.dumps(row.stages), json.dumps(row.details)),
         )
         with self._db:
             self._db.execute(
@@ -254,10 +256,7 @@ class Store:
         with self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    (s.prediction, s.metric, s.version, s.truth, s.value, s.identity)
-                    for s in scores
-                ),
+                ((s.prediction, s.metric, s.version, s.truth, s.value, s.identity) for s in scores),
             )
 
     def scores(self) -> Iterator[Score]:

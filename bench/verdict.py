@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from imedbench.core.transforms import SingularTransform, Transform, jacobian_determinant
+from imedbench.core.transforms import SingularTransformError, Transform, jacobian_determinant
 from imedbench.core.types import Outcome
 
 SCALE_RANGE = (0.2, 5.0)
@@ -32,7 +33,7 @@ def judge(
         return Outcome.DEGENERATE, "its parameters are not finite"
     try:
         moving_from_fixed = fixed_from_moving.inverse()
-    except SingularTransform:
+    except SingularTransformError:
         return Outcome.DEGENERATE, "it has no inverse"
     height, width = fixed_shape
     x, y = np.linspace(0, width - 1, _GRID), np.linspace(0, height - 1, _GRID)
@@ -43,12 +44,12 @@ def judge(
     # Areas are counted in cells of the grid; what a map does far outside the images is no matter.
     cell = (width - 1) / (_GRID - 1) * (height - 1) / (_GRID - 1)
     area_ratio = jacobian_determinant(where.astype(np.float32)) / cell
-    return _first_fault(visible, area_ratio, fixed_shape, moving_shape)
+    return _first_fault(np.asarray(visible), area_ratio, fixed_shape, moving_shape)
 
 
 def _first_fault(
-    visible: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
-    area_ratio: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    visible: NDArray[np.bool_],
+    area_ratio: NDArray[np.float64],
     fixed_shape: tuple[int, int],
     moving_shape: tuple[int, int],
 ) -> tuple[Outcome, str]:

@@ -1,1 +1,1 @@
-
+"""Pairs of images with what is known of them."""

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
+from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import GroundTruth, Image, ImagePair, Points, Split
-from imedbench.datasets.images import read_image
 
 ANNOTATED_SIZE = 256  # px; matrices and landmarks are given on images of this size
 FOLDERS = {"train": ("CF_train", "OCTA_train"), "test": ("CF_ts", "OCTA_ts")}

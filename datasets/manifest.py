@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,9 +19,9 @@ import numpy as np
 
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
+from imedbench.core.images import read_image, read_mask
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import GroundTruth, Image, ImagePair, Points, Split
-from imedbench.datasets.images import read_image, read_mask
 
 REQUIRED = ("pair_id", "fixed", "moving")
 PATHS = ("fixed", "moving", "landmarks", "fixed_vessels", "moving_vessels", "fake_octa")
@@ -64,13 +64,12 @@ class Manifest:
         BadInput: naming file and line, when the file is missing or a row is wrong.
     """
 
+    info = DatasetInfo(name="manifest", summary="your own pairs, listed in a pairs.csv")
+
     def __init__(self, *, root: Path) -> None:
         self.path = root / "pairs.csv" if root.is_dir() else root
         self.folder = self.path.parent
-        self.info = DatasetInfo(
-            name=self.path.resolve().parent.name,
-            summary=f"pairs listed in {self.path.name}",
-        )
+        self.info = replace(self.info, name=self.path.resolve().parent.name)
 
     @staticmethod
     def recognises(path: Path) -> bool:

@@ -1,1 +1,1 @@
-
+"""Registration methods."""

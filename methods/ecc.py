@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def _shrinkage(image: Image) -> float:
     return min(1.0, _WORKING_SIZE / max(image.size))
 
 
-def _shrunk(image: NDArray[np.uint8 | np.float32], scale: float) -> NDArray[np.uint8 | np.float32]:
+def _shrunk(image: NDArray[Any], scale: float) -> NDArray[Any]:
     import cv2
 
     if scale == 1:

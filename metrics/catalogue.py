@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from imedbench.core.metrics import MetricInfo, RegisteredPair, register_metric
+from imedbench.core.metrics import MetricInfo, Need, RegisteredPair, register_metric
 from imedbench.core.transforms import jacobian_determinant, pixel_grid
 from imedbench.metrics import intensity, landmarks, overlap, regularity
 from imedbench.metrics.reference_vessels import VERSION as READER
 
-_LANDMARKS = frozenset({"landmarks"})
-_SINGLE_MODAL = frozenset({"single-modal"})
+_LANDMARKS: frozenset[Need] = frozenset({"landmarks"})
+_SPACED_LANDMARKS: frozenset[Need] = frozenset({"landmarks", "spacing"})
+_SINGLE_MODAL: frozenset[Need] = frozenset({"single-modal"})
 _BINARY = 0.5  # a soft vessel map is vessel from here on
 _GRID_STEP = 16  # px between the points at which the two directions are compared
 
@@ -33,9 +34,7 @@ def tre_max(case: RegisteredPair) -> float:
     return landmarks.tre_max(*_landmarks(case))
 
 
-@register_metric(
-    MetricInfo("tre_mean_um", "mean landmark error", "µm", needs=_LANDMARKS | {"spacing"})
-)
+@register_metric(MetricInfo("tre_mean_um", "mean landmark error", "µm", needs=_SPACED_LANDMARKS))
 def tre_mean_um(case: RegisteredPair) -> float:
     """Mean landmark error in µm."""
     return landmarks.tre_mean(*_landmarks(case), case.truth.spacing_um or np.nan)
@@ -44,13 +43,13 @@ def tre_mean_um(case: RegisteredPair) -> float:
 @register_metric(MetricInfo("mse", "mean squared difference of the vessel maps", version=READER))
 def mse(case: RegisteredPair) -> float:
     """Mean squared difference of the vessel maps over the overlap."""
-    return intensity.mse(case.fixed_vessels, case.warped_vessels, case.overlap)
+    return intensity.mse(case.views.fixed_vessels, case.warped_vessels, case.overlap)
 
 
 @register_metric(MetricInfo("rmse", "root of the pair's mse", version=READER))
 def rmse(case: RegisteredPair) -> float:
     """Root of the pair's `mse`."""
-    return intensity.rmse(case.fixed_vessels, case.warped_vessels, case.overlap)
+    return intensity.rmse(case.views.fixed_vessels, case.warped_vessels, case.overlap)
 
 
 @register_metric(
@@ -58,13 +57,13 @@ def rmse(case: RegisteredPair) -> float:
 )
 def mse_image(case: RegisteredPair) -> float:
     """Mean squared difference of the images over the overlap."""
-    return intensity.mse(case.fixed_grey, case.warped_grey, case.overlap)
+    return intensity.mse(case.views.fixed_grey, case.warped_grey, case.overlap)
 
 
 @register_metric(MetricInfo("rmse_image", "root of the pair's mse_image", needs=_SINGLE_MODAL))
 def rmse_image(case: RegisteredPair) -> float:
     """Root of the pair's `mse_image`."""
-    return intensity.rmse(case.fixed_grey, case.warped_grey, case.overlap)
+    return intensity.rmse(case.views.fixed_grey, case.warped_grey, case.overlap)
 
 
 @register_metric(
@@ -72,34 +71,36 @@ def rmse_image(case: RegisteredPair) -> float:
 )
 def dice(case: RegisteredPair) -> float:
     """Dice coefficient of the vessel maps cut at one half."""
-    fixed, warped = case.fixed_vessels >= _BINARY, case.warped_vessels >= _BINARY
+    fixed, warped = case.views.fixed_vessels >= _BINARY, case.warped_vessels >= _BINARY
     return overlap.dice(fixed, warped, case.overlap)
 
 
 @register_metric(
-    MetricInfo("soft_dice", "overlap of the soft vessel maps", higher_is_better=True, version=READER)
+    MetricInfo(
+        "soft_dice", "overlap of the soft vessel maps", higher_is_better=True, version=READER
+    )
 )
 def soft_dice(case: RegisteredPair) -> float:
     """Dice coefficient of the soft vessel maps."""
-    return overlap.soft_dice(case.fixed_vessels, case.warped_vessels, case.overlap)
+    return overlap.soft_dice(case.views.fixed_vessels, case.warped_vessels, case.overlap)
 
 
 @register_metric(MetricInfo("nmi", "normalised mutual information", higher_is_better=True))
 def nmi(case: RegisteredPair) -> float:
     """Normalised mutual information of the images on the overlap."""
-    return intensity.nmi(case.fixed_grey, case.warped_grey, case.overlap)
+    return intensity.nmi(case.views.fixed_grey, case.warped_grey, case.overlap)
 
 
 @register_metric(MetricInfo("ncc", "correlation of the grey levels", higher_is_better=True))
 def ncc(case: RegisteredPair) -> float:
     """Correlation coefficient of the images on the overlap."""
-    return intensity.ncc(case.fixed_grey, case.warped_grey, case.overlap)
+    return intensity.ncc(case.views.fixed_grey, case.warped_grey, case.overlap)
 
 
 @register_metric(MetricInfo("ssim", "structural similarity", higher_is_better=True))
 def ssim(case: RegisteredPair) -> float:
     """Structural similarity of the images on the overlap."""
-    return intensity.ssim(case.fixed_grey, case.warped_grey, case.overlap)
+    return intensity.ssim(case.views.fixed_grey, case.warped_grey, case.overlap)
 
 
 @register_metric(MetricInfo("folding", "share of the overlap where the transform folds"))
@@ -117,7 +118,7 @@ def sd_log_j(case: RegisteredPair) -> float:
 @register_metric(MetricInfo("inverse_consistency", "mean error of going there and back", "px"))
 def inverse_consistency(case: RegisteredPair) -> float:
     """Mean distance of moving_from_fixed followed by fixed_from_moving from the identity."""
-    grid = pixel_grid(case.pair.fixed.shape)
+    grid = pixel_grid(case.views.pair.fixed.shape)
     sparse = grid[(grid[:, 0] % _GRID_STEP == 0) & (grid[:, 1] % _GRID_STEP == 0)]
     seen = sparse[case.overlap[sparse[:, 1].astype(int), sparse[:, 0].astype(int)]]
     there = case.moving_from_fixed.apply(seen)

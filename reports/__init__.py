@@ -1,1 +1,1 @@
-
+"""Pictures and pages made from stored results."""

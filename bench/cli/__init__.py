@@ -1,1 +1,44 @@
+"""The command line: every command parses, calls one function and prints."""
 
+from __future__ import annotations
+
+import typer
+
+from imedbench.cli import data, plugins, register, report, run
+
+app = typer.Typer(
+    name="imedbench",
+    help="Which registration method should I trust on my multi-modal retinal images?",
+    epilog="Start with: imedbench run",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from imedbench import __version__
+
+        typer.echo(f"imedbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Which registration method should I trust on my multi-modal retinal images?"""
+
+
+app.command("run")(run.run_command)
+app.command("score")(run.score_command)
+app.command("report")(report.report_command)
+app.command("register")(register.register_command)
+app.command("list")(plugins.list_command)
+app.command("info")(plugins.info_command)
+app.add_typer(data.app, name="data")

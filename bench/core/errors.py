@@ -22,4 +22,4 @@ class ConfigDrift(BadInput):
 
 
 class IncompleteRun(ImedbenchError):
-    """A table was asked of a run in which some pairs have no usable row."""
+    """A figure was asked of a run in which some pairs have no answer."""

@@ -41,33 +41,74 @@ class MetricInfo:
 VesselReader = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-class RegisteredPair:
-    """One pair under one transform, with what metrics look at computed once and only if asked.
+class PairViews:
+    """What metrics look at of a pair before any transform: computed once, and only if asked.
 
     Args:
         pair: the images and what is known of them.
         split: the split the pair was taken from.
-        fixed_from_moving: the transform to judge.
-        read_vessels: reference segmenter for images without a vessel mask: uint8 pixels →
-            float32 H×W in [0, 1].
+        read_vessels: reference reader for images without a vessel mask: uint8 pixels → float32
+            H×W in [0, 1].
     """
 
-    def __init__(
-        self,
-        pair: ImagePair,
-        split: Split,
-        fixed_from_moving: Transform,
-        read_vessels: VesselReader,
-    ) -> None:
-        self.pair = pair
-        self.split = split
-        self.fixed_from_moving = fixed_from_moving
+    def __init__(self, pair: ImagePair, split: Split, read_vessels: VesselReader) -> None:
+        self.pair, self.split = pair, split
         self._read_vessels = read_vessels
+
+    @cached_property
+    def fixed_view(self) -> Mask:
+        """Field of view of the fixed image, bool H×W."""
+        from imedbench.core.polarity import field_of_view
+
+        return field_of_view(self.pair.fixed.pixels)
+
+    @cached_property
+    def moving_view(self) -> Mask:
+        """Field of view of the moving image, bool H×W."""
+        from imedbench.core.polarity import field_of_view
+
+        return field_of_view(self.pair.moving.pixels)
+
+    @cached_property
+    def fixed_grey(self) -> NDArray[np.float32]:
+        """Fixed image, H×W in [0, 1]."""
+        return _unit(self.pair.fixed.grey())
+
+    @cached_property
+    def moving_grey(self) -> NDArray[np.float32]:
+        """Moving image, H×W in [0, 1]."""
+        return _unit(self.pair.moving.grey())
+
+    @cached_property
+    def fixed_vessels(self) -> NDArray[np.float32]:
+        """Vessel map of the fixed image, H×W in [0, 1]."""
+        return self._vessels(self.pair.truth.fixed_vessels, self.pair.fixed.pixels)
+
+    @cached_property
+    def moving_vessels(self) -> NDArray[np.float32]:
+        """Vessel map of the moving image, H×W in [0, 1]."""
+        return self._vessels(self.pair.truth.moving_vessels, self.pair.moving.pixels)
+
+    def _vessels(self, mask: Mask | None, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._read_vessels(pixels) if mask is None else mask.astype(np.float32)
+
+
+class RegisteredPair:
+    """One pair under one transform; what costs something is computed once, and only if asked.
+
+    Args:
+        views: the pair before any transform; many transforms may share it.
+        fixed_from_moving: the transform to judge.
+    """
+
+    def __init__(self, views: PairViews, fixed_from_moving: Transform) -> None:
+        self.views = views
+        self.fixed_from_moving = fixed_from_moving
 
     @property
     def truth(self) -> GroundTruth:
         """What is known of the pair."""
-        return self.pair.truth
+        return self.views.pair.truth
 
     @cached_property
     def moving_from_fixed(self) -> Transform:
@@ -77,47 +118,28 @@ class RegisteredPair:
     @cached_property
     def sampling_map(self) -> NDArray[np.float32]:
         """Where each fixed pixel looks in the moving image, H×W×2 px."""
-        return sampling_map(self.moving_from_fixed, self.pair.fixed.shape)
+        return sampling_map(self.moving_from_fixed, self.views.pair.fixed.shape)
 
     @cached_property
     def overlap(self) -> Mask:
         """Fixed pixels inside both images' fields of view, bool H×W."""
-        from imedbench.core.polarity import field_of_view
-
-        where = self.sampling_map
-        moving_view = field_of_view(self.pair.moving.pixels).astype(np.uint8)
-        seen = resample(moving_view, where, "nearest").astype(bool)
-        return field_of_view(self.pair.fixed.pixels) & seen & inside(where, moving_view.shape)
-
-    @cached_property
-    def fixed_grey(self) -> NDArray[np.float32]:
-        """Fixed image, H×W in [0, 1]."""
-        return np.float32(1 / 255) * self.pair.fixed.grey().astype(np.float32)
+        where, moving_view = self.sampling_map, self.views.moving_view
+        seen = resample(moving_view.astype(np.uint8), where, "nearest") > 0
+        return self.views.fixed_view & seen & inside(where, self.views.pair.moving.shape)
 
     @cached_property
     def warped_grey(self) -> NDArray[np.float32]:
         """Moving image on the fixed grid, H×W in [0, 1]."""
-        grey = self.pair.moving.grey().astype(np.float32)
-        return np.float32(1 / 255) * resample(grey, self.sampling_map)
-
-    @cached_property
-    def fixed_vessels(self) -> NDArray[np.float32]:
-        """Vessel map of the fixed image, H×W in [0, 1]."""
-        mask = self.truth.fixed_vessels
-        if mask is not None:
-            return mask.astype(np.float32)
-        return self._read_vessels(self.pair.fixed.pixels)
+        return resample(self.views.moving_grey, self.sampling_map)
 
     @cached_property
     def warped_vessels(self) -> NDArray[np.float32]:
         """Vessel map of the moving image on the fixed grid, H×W in [0, 1]."""
-        mask = self.truth.moving_vessels
-        vessels = (
-            self._read_vessels(self.pair.moving.pixels)
-            if mask is None
-            else mask.astype(np.float32)
-        )
-        return resample(vessels, self.sampling_map)
+        return resample(self.views.moving_vessels, self.sampling_map)
+
+
+def _unit(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return grey.astype(np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True)

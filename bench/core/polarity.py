@@ -141,13 +141,13 @@ def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
     """
     weight = fov.astype(np.float32)
     share = np.maximum(_blur(weight, radius), 1e-3)
-    mean = _blur(image * weight, radius) / share
-    centred = (image - mean) * weight
-    variance = _blur(centred * centred, radius) / share
+    mean = _blur(np.asarray(image * weight, np.float32), radius) / share
+    centred = np.asarray((image - mean) * weight, np.float32)
+    variance = _blur(np.square(centred), radius) / share
     inside = variance[fov]
     # An empty area must not blow up its noise.
     floor = 0.1 * float(np.median(inside)) + 1e-6 if inside.size else 1.0
-    return centred / np.sqrt(variance + floor, dtype=np.float32)
+    return np.asarray(centred / np.sqrt(variance + floor), np.float32)
 
 
 def ridge_strength(image: Plane, sigma: float) -> Plane:

@@ -76,7 +76,7 @@ class Registry:
         if name not in self._factories and name in self._entry_points:
             self._import(self._entry_points[name])
         if name not in self._factories:
-            raise BadInput(self._unknown(name))
+            raise BadInput(self.unknown(self.kind, name, self.names()))
         return self._factories[name]
 
     def create(self, spec: str | PluginSpec) -> Any:
@@ -111,10 +111,12 @@ class Registry:
         if point.name not in self._factories:
             raise BadInput(f"{point.module} registers no {self.kind} named {point.name!r}")
 
-    def _unknown(self, name: str) -> str:
-        close = get_close_matches(name, self.names(), n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "known: " + ", ".join(self.names())
-        return f"there is no {self.kind} named {name!r}; {hint}"
+    @staticmethod
+    def unknown(kind: str, name: str, known: list[str]) -> str:
+        """What to say of a name that nothing has."""
+        close = get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "known: " + ", ".join(known)
+        return f"there is no {kind} named {name!r}; {hint}"
 
 
 METHODS = Registry("method", "imedbench.methods")

@@ -1,6 +1,6 @@
 """Maps between the pixels of two images: one type, several kinds, both directions."""
 
-from imedbench.core.transforms.base import SingularTransform, Transform
+from imedbench.core.transforms.base import SingularTransformError, Transform
 from imedbench.core.transforms.composition import Composition, compose
 from imedbench.core.transforms.dense import DenseField
 from imedbench.core.transforms.inverse import NumericalInverse
@@ -23,7 +23,7 @@ __all__ = [
     "Homography",
     "NumericalInverse",
     "Quadratic",
-    "SingularTransform",
+    "SingularTransformError",
     "ThinPlateSpline",
     "Transform",
     "compose",

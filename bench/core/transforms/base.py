@@ -13,7 +13,7 @@ from imedbench.core.errors import ImedbenchError
 Points = NDArray[np.float64]
 
 
-class SingularTransform(ImedbenchError):
+class SingularTransformError(ImedbenchError):
     """A transform that squeezes the plane onto a line or a point has no inverse."""
 
 
@@ -47,7 +47,7 @@ class Transform(ABC):
         """The map the other way.
 
         Raises:
-            SingularTransform: when there is none.
+            SingularTransformError: when there is none.
         """
 
     @abstractmethod

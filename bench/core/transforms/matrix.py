@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imedbench.core.transforms.base import Points, SingularTransform, Transform, as_points
+from imedbench.core.transforms.base import Points, SingularTransformError, Transform, as_points
 
 
 class Homography(Transform):
@@ -41,7 +41,7 @@ class Homography(Transform):
         # The condition number says whether an inverse means anything; coordinates of up to
         # 10⁴ px make numbers up to about 10⁸ ordinary.
         if not self.is_finite() or np.linalg.cond(self.matrix) > 1e13:
-            raise SingularTransform("the matrix has no usable inverse")
+            raise SingularTransformError("the matrix has no usable inverse")
         return type(self)(np.linalg.inv(self.matrix))
 
     def parameters(self) -> dict[str, Any]:

@@ -82,6 +82,5 @@ def jacobian_determinant(where: NDArray[np.float32]) -> NDArray[np.float64]:
     Args:
         where: H×W×2 result of `sampling_map`, H and W at least 2.
     """
-    dy, dx = np.gradient(where.astype(np.float64), axis=(0, 1))
-    determinant: NDArray[np.float64] = dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
-    return determinant
+    dy, dx = (np.gradient(where.astype(np.float64), axis=axis) for axis in (0, 1))
+    return np.asarray(dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0])

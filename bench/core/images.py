@@ -1,10 +1,12 @@
-"""Read image and mask files."""
+"""Image and mask files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imedbench.core.errors import BadInput
 from imedbench.core.types import Image, Mask
@@ -28,7 +30,8 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
     # Read by Python, so that any path works and OpenCV prints no warning of its own.
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if _size(path) else None
+    content = np.fromfile(path, np.uint8)
+    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     if pixels is None:
         raise BadInput(f"{path}: not a picture that can be read; give a PNG, TIFF or JPEG file")
     if pixels.dtype == np.uint16:
@@ -60,9 +63,28 @@ def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
     return mask
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
 def _wh(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}×{shape[0]}"
+
+
+def write_image(path: Path, pixels: NDArray[Any]) -> None:
+    """Write a picture; the format follows the file's ending.
+
+    Args:
+        path: in a folder that exists.
+        pixels: uint8 or bool, H×W or H×W×3 RGB.
+
+    Raises:
+        BadInput: when the folder cannot be written to or the ending names no format.
+    """
+    import cv2
+
+    values = pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
+    stored = values[..., ::-1] if values.ndim == 3 else values
+    try:
+        _, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(stored))
+        path.write_bytes(encoded.tobytes())
+    except cv2.error:
+        raise BadInput(f"{path}: no picture format has this ending; use .png") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror})") from error

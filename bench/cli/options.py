@@ -1,0 +1,79 @@
+"""Options that several commands share, and their parsing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imedbench.core.errors import BadInput
+from imedbench.core.registry import load_plugin_file
+
+
+class SplitChoice(StrEnum):
+    """Which splits to run."""
+
+    MULTI = "multi-modal"
+    SINGLE = "single-modal"
+    BOTH = "both"
+
+
+class SubsetChoice(StrEnum):
+    """Which part of a data set to run."""
+
+    ALL = "all"
+    TRAIN = "train"
+    TEST = "test"
+
+
+PluginsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE.py", help="Load further plugins from a file."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
+DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
+
+
+def load_plugins(files: list[Path] | None) -> tuple[Path, ...]:
+    """Import the plugin files and return their paths."""
+    for file in files or []:
+        load_plugin_file(file)
+    return tuple(files or [])
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list.
+
+    Raises:
+        BadInput: when it is empty or names one thing twice.
+
+    Example:
+        >>> names("identity, sift:ratio=0.7")
+        ('identity', 'sift:ratio=0.7')
+    """
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise BadInput("an empty list of names; separate them by commas: identity,sift")
+    if len(set(found)) < len(found):
+        raise BadInput(f"{text!r} names something twice")
+    return found
+
+
+def check_device(device: str) -> str:
+    """The device, once it is sure to be there.
+
+    Raises:
+        BadInput: when it is not.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if not device.startswith("cuda"):
+        raise BadInput(f"there is no device {device!r}; say cpu or cuda")
+    if not torch.cuda.is_available():
+        raise BadInput("--device cuda: torch finds no CUDA device here; use --device cpu")
+    return device

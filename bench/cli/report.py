@@ -1,0 +1,36 @@
+"""`imedbench report`: the page about a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imedbench.cli.options import RunFolder
+
+
+def report_command(
+    run: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for report.md and its pictures.", show_default="RUN"
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Where the data set is now, if it moved.")
+    ] = None,
+) -> None:
+    """Write report.md with tables and pictures.
+
+    Example:
+    imedbench report runs/synthetic
+    """
+    from imedbench.cli.show import ProgressBar, output
+    from imedbench.reports.report import write_report
+    from imedbench.results import open_run
+
+    with ProgressBar("drawing") as progress:
+        page = write_report(open_run(run, data), out or run, progress)
+    output.print(f"wrote {page}", highlight=False)

@@ -1,0 +1,82 @@
+"""What there is: names and facts of every plugin."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from dataclasses import asdict
+from typing import Any, Literal, get_args, get_origin
+
+from imedbench.core.errors import BadInput
+from imedbench.core.options import option_defaults, option_types
+from imedbench.core.registry import DATASETS, METHODS, METRICS, Registry
+
+REGISTRIES: dict[str, Registry] = {"methods": METHODS, "datasets": DATASETS, "metrics": METRICS}
+_COLUMNS = {
+    "methods": ("family", "weights_licence"),
+    "datasets": ("licence",),
+    "metrics": ("unit", "higher_is_better", "needs"),
+}
+
+
+def overview(kind: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Name, summary and a few facts of every plugin of a kind.
+
+    Args:
+        kind: ``methods``, ``datasets`` or ``metrics``.
+    """
+    registry = REGISTRIES[kind]
+    rows = []
+    for name in registry.names():
+        facts = asdict(_info(registry, name))
+        shown = {column.replace("_", " "): _plain(facts[column]) for column in _COLUMNS[kind]}
+        rows.append((name, facts["summary"], shown))
+    return rows
+
+
+def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Every fact of one plugin, and its options.
+
+    Raises:
+        BadInput: when nothing has that name.
+    """
+    for kind, registry in REGISTRIES.items():
+        if name in registry.names():
+            facts = {"kind": kind.removesuffix("s"), **asdict(_info(registry, name))}
+            return {"name": name, **facts}, _options(registry, name)
+    everything = [n for registry in REGISTRIES.values() for n in registry.names()]
+    raise BadInput(Registry.unknown("method, data set or metric", name, everything))
+
+
+def _info(registry: Registry, name: str) -> Any:
+    factory = registry.factory(name)
+    # A data set that needs files declares its facts on the class, so that none need be opened.
+    declared = getattr(factory, "info", None)
+    if inspect.isclass(factory) and declared is not None and not isinstance(declared, property):
+        return declared
+    return registry.create(name).info
+
+
+def _options(registry: Registry, name: str) -> list[dict[str, Any]]:
+    factory = registry.factory(name)
+    defaults = option_defaults(factory)
+    return [
+        {"name": option, "type": _type_name(kind), "default": defaults.get(option, "needed")}
+        for option, kind in option_types(factory).items()
+    ]
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    if get_origin(kind) is types.UnionType:
+        return " | ".join(_type_name(arg) for arg in get_args(kind))
+    if kind is bool:
+        return "on | off"
+    return "none" if kind is type(None) else str(getattr(kind, "__name__", kind))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else value

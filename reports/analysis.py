@@ -1,0 +1,175 @@
+"""What the tables of a report say: means with intervals, and whether differences mean anything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from imedbench.core.registry import METRICS
+from imedbench.statistics import Interval, bootstrap_mean, compare_paired, holm, wilson_interval
+from imedbench.tables import is_failure, penalised, unanswered
+
+_SIGNIFICANT = 0.05
+_NUMBER = r"\d+(?:\.\d+)?"
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method on one split.
+
+    Args:
+        method: its spec.
+        n: pairs.
+        eyes: eyes or patients among them.
+        unanswered: pairs without an answer; with any, there are no means.
+        failures: share of failed pairs.
+        means: by metric, failure-penalised.
+        means_ok: by metric, over the successes only.
+        latency_ms: median over the successes, None where not timed alone.
+    """
+
+    method: str
+    n: int
+    eyes: int
+    unanswered: int
+    failures: Interval
+    means: dict[str, Interval]
+    means_ok: dict[str, float]
+    latency_ms: float | None
+
+    @property
+    def n_failures(self) -> int:
+        """Number of failed pairs."""
+        return round(self.failures.estimate * self.n)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The best method against another one, on the same pairs.
+
+    Args:
+        other: the other method.
+        difference: mean of other minus best, in the metric's unit.
+        p: Wilcoxon signed-rank, Holm-corrected over the methods of the split.
+        p_failures: McNemar's exact test on who failed.
+        detectable: smallest difference that this many pairs would show four times in five.
+    """
+
+    other: str
+    difference: Interval
+    p: float
+    p_failures: float
+    detectable: float
+
+    @property
+    def means_something(self) -> bool:
+        """Whether the difference is more than chance at the 5 % level."""
+        return self.p < _SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class FailureReason:
+    """How often a method failed for one reason, and on which pair first."""
+
+    method: str
+    split: str
+    outcome: str
+    reason: str
+    count: int
+    example: str
+
+
+def method_rows(table: pd.DataFrame, split: str, metrics: list[str]) -> list[MethodRow]:
+    """A row for each method of a split, in the run's order.
+
+    Args:
+        table: of `imedbench.tables.pair_table`.
+        split: which split.
+        metrics: those to average; others than those computed are left out.
+    """
+    part = table[table["split"] == split]
+    return [_method_row(str(m), rows, metrics) for m, rows in part.groupby("method", sort=False)]
+
+
+def _method_row(method: str, rows: pd.DataFrame, metrics: list[str]) -> MethodRow:
+    missing, ok = len(unanswered(rows)), rows["outcome"] == "ok"
+    eyes = rows["eye"].tolist()
+    usable = [
+        m for m in metrics if m in rows and not missing and rows[f"{m}|identity"].notna().all()
+    ]
+    latency = float(rows.loc[ok, "latency_ms"].median())
+    return MethodRow(
+        method=method,
+        n=len(rows),
+        eyes=len(set(eyes)),
+        unanswered=missing,
+        failures=wilson_interval(int(is_failure(rows).sum()), len(rows)),
+        means={m: bootstrap_mean(penalised(rows, m), eyes) for m in usable},
+        means_ok={m: float(rows.loc[ok, m].mean(skipna=False)) for m in usable if ok.any()},
+        latency_ms=None if math.isnan(latency) else latency,
+    )
+
+
+def best_and_rest(rows: list[MethodRow], metric: str) -> tuple[MethodRow, list[MethodRow]] | None:
+    """The method with the best mean and the others with a mean; None if there are not two."""
+    compared = [row for row in rows if metric in row.means and row.method != "identity"]
+    if not compared:
+        return None
+    sign = -1 if higher_is_better(metric) else 1
+    ordered = sorted(compared, key=lambda row: sign * row.means[metric].estimate)
+    return ordered[0], ordered[1:]
+
+
+def comparisons(
+    table: pd.DataFrame, split: str, metric: str, best: MethodRow, rest: list[MethodRow]
+) -> list[Comparison]:
+    """The best method against each other one, paired by image pair."""
+    part = table[table["split"] == split]
+    first = part[part["method"] == best.method].set_index("pair_id")
+    results = []
+    for row in rest:
+        second = part[part["method"] == row.method].set_index("pair_id").loc[first.index]
+        results.append(
+            compare_paired(
+                penalised(first, metric),
+                penalised(second, metric),
+                first["eye"].tolist(),
+                is_failure(first).to_numpy(),
+                is_failure(second).to_numpy(),
+            )
+        )
+    corrected = holm([result.p_wilcoxon for result in results])
+    return [
+        Comparison(row.method, r.mean_difference, p, r.p_mcnemar, r.detectable)
+        for row, r, p in zip(rest, results, corrected, strict=True)
+    ]
+
+
+def higher_is_better(metric: str) -> bool:
+    """Direction of a registered metric."""
+    return bool(METRICS.create(metric).info.higher_is_better)
+
+
+def failure_reasons(table: pd.DataFrame) -> list[FailureReason]:
+    """How often each method failed for which reason, unanswered pairs included.
+
+    Reasons that differ only in their numbers count as one; the first is shown.
+    """
+    failed = table[table["outcome"] != "ok"]
+    alike = failed["reason"].str.replace(_NUMBER, "N", regex=True)
+    groups = failed.groupby(
+        [failed["method"], failed["split"], failed["outcome"], alike], sort=False
+    )
+    return [
+        FailureReason(
+            method=str(part["method"].iloc[0]),
+            split=str(part["split"].iloc[0]),
+            outcome=str(part["outcome"].iloc[0]),
+            reason=str(part["reason"].iloc[0]),
+            count=len(part),
+            example=str(part["pair_id"].iloc[0]),
+        )
+        for _, part in groups
+    ]
