@@ -1,0 +1,162 @@
+"""The clocks and memory counters of the host and of a CUDA device, behind one protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from imedbench.core.errors import BadInput
+from imedbench.core.stages import Clock, WallClock
+
+MIB = 2.0**20
+
+
+class Backend(Protocol):
+    """What the harness needs of a device."""
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What methods are prepared for."""
+
+    @property
+    def stage_clock(self) -> Clock[Any]:
+        """Marks the stages inside a call; read only after `synchronise`."""
+
+    def synchronise(self) -> None:
+        """Wait until the device has nothing left to do."""
+
+    def device_memory(self) -> float | None:
+        """Memory now held on the device, MiB; None where there is no other than the host's."""
+
+    def start_device_peak(self) -> None:
+        """Begin to watch the device's memory."""
+
+    def device_peak(self) -> float | None:
+        """Most memory held since `start_device_peak`, MiB."""
+
+
+class HostBackend:
+    """The processor: everything has ended when the call returns."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    def __init__(self) -> None:
+        self.stage_clock: Clock[Any] = WallClock()
+
+    def synchronise(self) -> None:
+        """Nothing runs beside the call."""
+
+    def device_memory(self) -> float | None:
+        """There is no other memory than the host's."""
+        return None
+
+    def start_device_peak(self) -> None:
+        """There is nothing to watch."""
+
+    def device_peak(self) -> float | None:
+        """There is no other memory than the host's."""
+        return None
+
+
+class EventClock:
+    """Moments on the device's own stream of work.
+
+    Args:
+        cuda: ``torch.cuda``, or a stand-in with its ``Event``.
+    """
+
+    def __init__(self, cuda: Any) -> None:
+        self._cuda = cuda
+
+    def mark(self) -> Any:
+        """An event recorded now; it costs the host some microseconds and stops nothing."""
+        event = self._cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def milliseconds(self, start: Any, end: Any) -> float:
+        """Device time between two events that have both been reached."""
+        return float(start.elapsed_time(end))
+
+
+class CudaBackend:
+    """A CUDA device: events round the stages, one wait at the end of a call.
+
+    Args:
+        cuda: ``torch.cuda`` by default; tests hand in a stand-in.
+
+    Raises:
+        BadInput: when there is no CUDA device.
+    """
+
+    device: Literal["cpu", "cuda"] = "cuda"
+
+    def __init__(self, cuda: Any = None) -> None:
+        if cuda is None:
+            import torch
+
+            cuda = torch.cuda
+        if not cuda.is_available():
+            raise BadInput("no CUDA device was found: measure with --device cpu")
+        self._cuda = cuda
+        self.stage_clock: Clock[Any] = EventClock(cuda)
+
+    def synchronise(self) -> None:
+        """Wait for all work on the device."""
+        self._cuda.synchronize()
+
+    def device_memory(self) -> float | None:
+        """Memory held by tensors, MiB."""
+        return float(self._cuda.memory_allocated()) / MIB
+
+    def start_device_peak(self) -> None:
+        """Forget the peak so far."""
+        self._cuda.reset_peak_memory_stats()
+
+    def device_peak(self) -> float | None:
+        """Most memory held by tensors since then, MiB."""
+        return float(self._cuda.max_memory_allocated()) / MIB
+
+
+def backend_for(device: str) -> Backend:
+    """The backend of a device.
+
+    Raises:
+        BadInput: when the device is unknown or missing.
+    """
+    if device == "cpu":
+        return HostBackend()
+    if device == "cuda":
+        return CudaBackend()
+    raise BadInput(f"latency is measured on cpu or cuda, not on {device!r}")
+
+
+class HostMemory:
+    """The process's resident memory and its peak, which Linux can be told to forget.
+
+    Args:
+        process: folder with the kernel's files about this process.
+    """
+
+    def __init__(self, process: Path = Path("/proc/self")) -> None:
+        self._process = process
+
+    def now(self) -> float | None:
+        """Resident memory, MiB; None where the system does not tell."""
+        return self._read("VmRSS")
+
+    def start_peak(self) -> None:
+        """Forget the peak so far, where that can be done."""
+        forget = self._process / "clear_refs"
+        if forget.exists():
+            forget.write_text("5")  # see proc(5): resets the peak resident set size
+
+    def peak(self) -> float | None:
+        """Most resident memory since `start_peak`, MiB; None where the system does not tell."""
+        return self._read("VmHWM") if (self._process / "clear_refs").exists() else None
+
+    def _read(self, name: str) -> float | None:
+        status = self._process / "status"
+        lines = status.read_text().splitlines() if status.is_file() else []
+        found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+        return float(found[0]) / 1024 if found else None

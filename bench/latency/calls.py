@@ -1,0 +1,161 @@
+"""One timed call, the way to a steady state, and the shuffled rounds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from imedbench.core.errors import Declined
+from imedbench.core.stages import Clock, WallClock, collect_stages
+from imedbench.core.types import ImagePair, Method, Outcome, Registration
+from imedbench.latency.backends import Backend
+
+STEADY_WINDOW = 5  # calls
+STEADY_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class TimedCall:
+    """One call of a method.
+
+    Args:
+        pair_id: the pair.
+        milliseconds: from images in host memory to the answer in host memory.
+        outcome: what became of it; a failed call's time is kept, an early exit looks fast.
+        stages: ms by stage.
+        reason: why it failed.
+    """
+
+    pair_id: str
+    milliseconds: float
+    outcome: Outcome
+    stages: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def timed_call(
+    method: Method, pair: ImagePair, backend: Backend, wall: Clock[int] | None = None
+) -> TimedCall:
+    """Call a method once and time it to the moment its answer is ready on the host.
+
+    Args:
+        method: prepared for the backend's device.
+        pair: the images.
+        backend: the device that has to finish.
+        wall: the host's clock.
+    """
+    wall = WallClock() if wall is None else wall
+    outcome, reason = Outcome.OK, ""
+    backend.synchronise()  # nothing of an earlier call may still run
+    with collect_stages(backend.stage_clock) as times:
+        start = wall.mark()
+        try:
+            result = method.register(pair.fixed, pair.moving)
+            outcome, reason = _outcome(result)
+        except Exception as error:
+            outcome, reason = _outcome_of_error(error), f"{type(error).__name__}: {error}"
+        backend.synchronise()
+        end = wall.mark()
+    return TimedCall(
+        pair.pair_id, wall.milliseconds(start, end), outcome, times.milliseconds, reason
+    )
+
+
+def _outcome(result: Registration) -> tuple[Outcome, str]:
+    if result.fixed_from_moving is None:
+        return Outcome.NO_TRANSFORM, result.reason
+    return Outcome.OK, ""
+
+
+def _outcome_of_error(error: Exception) -> Outcome:
+    if isinstance(error, Declined):
+        return Outcome.SKIPPED
+    # torch's own out-of-memory error is known by name: torch may not be imported.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return Outcome.OUT_OF_MEMORY
+    return Outcome.CRASH
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """The calls before the timed ones.
+
+    Args:
+        first: the very first call, which allocates and compiles.
+        calls: number of untimed calls, the first included.
+        steady: whether their times had settled when they ended.
+    """
+
+    first: TimedCall
+    calls: int
+    steady: bool
+
+
+def warm_up(
+    call: Callable[[ImagePair], TimedCall],
+    pairs: Sequence[ImagePair],
+    at_least: int,
+    at_most: int,
+) -> Warmup:
+    """Call until times settle: two windows of calls whose medians agree within 5 %.
+
+    The same pair is taken throughout, so that only the method can settle; then each other size of
+    images is called once, for what is allocated or compiled by size.
+
+    Args:
+        call: times a method on a pair.
+        pairs: those that will be timed.
+        at_least: number of calls before they may count as settled.
+        at_most: number of calls after which to give up.
+    """
+    calls = [call(pairs[0])]
+    if calls[0].outcome is Outcome.SKIPPED:
+        return Warmup(calls[0], 1, steady=False)
+    while len(calls) < at_least or (len(calls) < at_most and not _settled(calls)):
+        calls.append(call(pairs[0]))
+    sizes = {(pairs[0].fixed.size, pairs[0].moving.size)}
+    others = 0
+    for pair in pairs[1:]:
+        size = (pair.fixed.size, pair.moving.size)
+        if size not in sizes:
+            sizes.add(size)
+            call(pair)
+            others += 1
+    return Warmup(calls[0], len(calls) + others, _settled(calls))
+
+
+def _settled(calls: Sequence[TimedCall]) -> bool:
+    times = [call.milliseconds for call in calls[1:]]  # the first call is never like the others
+    if len(times) < 2 * STEADY_WINDOW:
+        return False
+    late = median(times[-STEADY_WINDOW:])
+    early = median(times[-2 * STEADY_WINDOW : -STEADY_WINDOW])
+    return abs(late - early) <= STEADY_TOLERANCE * early
+
+
+def shuffled_rounds(
+    methods: Sequence[str], pairs: Sequence[ImagePair], rounds: int, seed: int
+) -> Iterator[list[tuple[str, ImagePair]]]:
+    """Rounds of calls: in each, every method once, all on one pair, in an order of its own.
+
+    A slow drift of the machine so falls on all methods alike, and no method always follows the
+    same other.
+
+    Args:
+        methods: their names.
+        pairs: taken in turn, in a new order each time through.
+        rounds: number of rounds.
+        seed: of the orders.
+    """
+    rng = random.Random(seed)
+    waiting: list[ImagePair] = []
+    for _ in range(rounds):
+        if not waiting:
+            waiting = list(pairs)
+            rng.shuffle(waiting)
+        pair = waiting.pop()
+        order = list(methods)
+        rng.shuffle(order)
+        yield [(name, pair) for name in order]
