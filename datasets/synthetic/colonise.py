@@ -21,10 +21,6 @@ Indices = NDArray[np.int64]
 MAX_CHILDREN = 2
 """Retinal vessels fork in two."""
 
-FORK_DENSITY = 1.1
-"""How many nodes per mean target distance may fork; without a limit branches stand like a comb."""
-
-
 COURSE_RATE = 0.06
 """How much each step turns a branch's course."""
 
@@ -111,6 +107,8 @@ def colonise(
     spacing: float,
     *,
     allowed: Callable[[Points], NDArray[np.bool_]],
+    guide: Callable[[Points], Points],
+    forks: float,
     rng: np.random.Generator,
     max_steps: int = 60,
 ) -> None:
@@ -121,11 +119,14 @@ def colonise(
         targets: points that want supply, N×2 mm.
         spacing: mean distance of the targets, mm; sets step, reach and the distance of supply.
         allowed: tells of N×2 positions which may hold a vessel.
+        guide: direction in which a vessel would rather run, for N×2 positions; its length is its
+            weight against the targets' pull of 1.
+        forks: nodes that may fork per spacing; few make long vessels, many a comb.
         rng: for where vessels may fork and how they wander.
         max_steps: growth stops after so many steps whatever is left.
     """
     step, reached, reach = 0.4 * spacing, 0.75 * spacing, 6.0 * spacing
-    may_fork = _fork_sites(tree, spacing, rng)
+    may_fork = _fork_sites(tree, spacing / forks, rng)
     sites = np.flatnonzero(may_fork | (tree.children == 0))
     distance, nearest = cKDTree(tree.xy[sites]).query(targets)
     nearest = sites[nearest]
@@ -137,23 +138,23 @@ def colonise(
         free &= _is_ahead(tree, targets, nearest)
         if not free.any():
             return
-        parent, xy = _pull(tree, targets[free], nearest[free], step, rng)
+        parent, xy = _pull(tree, targets[free], nearest[free], step, guide, rng)
         keep = allowed(xy)
         if not keep.any():
             return
         first = len(tree.xy)
         tree.grow_nodes(parent[keep], xy[keep], step * min(spacing, 0.48))
-        may_fork = np.append(may_fork, rng.random(len(tree.xy) - first) < FORK_DENSITY * 0.4)
+        may_fork = np.append(may_fork, rng.random(len(tree.xy) - first) < forks * step / spacing)
         gap, closest = cKDTree(tree.xy[first:]).query(targets)
         closer = gap < distance
         distance = np.where(closer, gap, distance)
         nearest = np.where(closer, closest + first, nearest)
 
 
-def _fork_sites(tree: Skeleton, spacing: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Nodes that may fork, so many that forks are about one spacing apart."""
+def _fork_sites(tree: Skeleton, distance: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Nodes that may fork, so many that they are about a distance (mm) apart."""
     length = np.linalg.norm(tree.xy - tree.xy[tree.parent], axis=1)
-    sites: NDArray[np.bool_] = rng.random(len(tree.xy)) < FORK_DENSITY * length / spacing
+    sites: NDArray[np.bool_] = rng.random(len(tree.xy)) < length / distance
     return sites
 
 
@@ -167,7 +168,12 @@ def _is_ahead(tree: Skeleton, targets: Points, nearest: Indices) -> NDArray[np.b
 
 
 def _pull(
-    tree: Skeleton, targets: Points, nearest: Indices, step: float, rng: np.random.Generator
+    tree: Skeleton,
+    targets: Points,
+    nearest: Indices,
+    step: float,
+    guide: Callable[[Points], Points],
+    rng: np.random.Generator,
 ) -> tuple[Indices, Points]:
     """The nodes that are pulled, and where each would grow its child."""
     parent, which = np.unique(nearest, return_inverse=True)
@@ -178,6 +184,6 @@ def _pull(
     )
     total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-9
     onward = np.where(tree.children[parent, None] == 0, 1.0, 0.5) * tree.heading[parent]
-    direction = total + onward + rng.normal(0, 0.15, total.shape)
+    direction = total + onward + guide(tree.xy[parent]) + rng.normal(0, 0.15, total.shape)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return parent, tree.xy[parent] + step * direction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -17,6 +17,9 @@ from imedbench.datasets.synthetic.view import View
 
 MAX_RADIUS_MM = 0.06
 """Radius of a vessel that absorbs fully."""
+
+BEAM_MM = 0.003
+"""What the width of the scanning beam adds to a vessel's radius."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +50,10 @@ class Fundus:
     @cached_property
     def flow(self) -> Plane:
         """Flow in the drawn vessels: float32 H×W in [0, 1], brighter in wider ones."""
-        wide = np.clip((self.strokes.radius_mm - 0.005) / 0.012, 0, 1)
-        return draw(self.strokes, 0.45 + 0.55 * wide, widen=1.1)
+        wide = np.clip((self.strokes.radius_mm - 0.005) / 0.010, 0, 1)
+        # The beam is about as wide as a small vessel and makes all of them look wider.
+        seen = replace(self.strokes, radius=self.strokes.radius + BEAM_MM / self.view.mm_per_px)
+        return draw(seen, 0.45 + 0.55 * wide)
 
     def vessels(self, least_diameter_mm: float, *, artery: bool | None = None) -> Mask:
         """Where vessels at least so wide are; those of one kind, if asked for."""

@@ -29,6 +29,7 @@ class OctaLook:
         floor: brightness where nothing flows.
         speckle: relative standard deviation of the flow signal's grain.
         blur_px: optical blur.
+        grain_px: size of the grains.
         gamma: exponent on the finished image; above 1 darkens the mesh.
         signal_loss: how deep the clouds of lost signal are, in [0, 1].
         motion_lines: number of lines torn by eye movements.
@@ -41,6 +42,7 @@ class OctaLook:
     floor: float = 0.05
     speckle: float = 0.35
     blur_px: float = 0.6
+    grain_px: float = 0.5
     gamma: float = 1.0
     signal_loss: float = 0.1
     motion_lines: int = 1
@@ -48,14 +50,18 @@ class OctaLook:
     logo: bool = False
 
     @classmethod
-    def random(cls, rng: np.random.Generator, *, logo: bool = False, flaws: float = 1.0) -> OctaLook:
+    def random(
+        cls, rng: np.random.Generator, *, logo: bool = False, flaws: float = 1.0
+    ) -> OctaLook:
         """A look such as one meets; ``flaws`` scales artefacts."""
+        softness = rng.uniform(0, 1)
         return cls(
-            vessel=rng.uniform(0.80, 0.92),
-            mesh=rng.uniform(0.5, 0.75),
-            floor=rng.uniform(0.03, 0.10),
-            speckle=rng.uniform(0.3, 0.5),
-            blur_px=rng.uniform(0.6, 0.9),
+            vessel=rng.uniform(0.68, 0.82),
+            mesh=rng.uniform(0.48, 0.66),
+            floor=rng.uniform(0.04, 0.10),
+            speckle=rng.uniform(0.25, 0.5) * (1.25 - 0.5 * softness),
+            blur_px=0.4 + 0.5 * softness,
+            grain_px=0.3 + 0.55 * softness,
             gamma=rng.uniform(0.8, 1.25),
             signal_loss=float(flaws * rng.choice([0.05, 0.15, 0.5], p=[0.5, 0.35, 0.15])),
             motion_lines=int(rng.poisson(1.0 * flaws)),
@@ -137,8 +143,8 @@ def _foveal_shadow(eye: Eye, view: View, rng: np.random.Generator) -> Plane:
 
 def _grain(flow: Plane, look: OctaLook, rng: np.random.Generator) -> Plane:
     """Speckle: grain that grows with the signal, and a little where there is none."""
-    grain = noise(flow.shape, 0.75, rng)
-    noisy: Plane = flow * (1 + look.speckle * grain * (1.15 - flow)) + 0.02 * grain
+    grain = noise(flow.shape, look.grain_px, rng)
+    noisy: Plane = flow * (1 + look.speckle * grain * (1.05 - flow)) + 0.02 * grain
     return noisy
 
 

@@ -59,9 +59,7 @@ def sample(
     return cv2.remap(_tile(kind), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
-def mesh_along(
-    grid_mm: NDArray[np.float32], angle: Plane, mm_per_texel: float, seed: int
-) -> Plane:
+def mesh_along(grid_mm: NDArray[np.float32], angle: Plane, mm_per_texel: float, seed: int) -> Plane:
     """The capillary mesh with its lines along given directions.
 
     Args:
