@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from imedbench.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 RETINA = "retina"
 OFFICIAL = "official"
@@ -76,10 +76,12 @@ class Source:
     Args:
         licence: SPDX name, ``unknown`` for a file nobody knows.
         trained_on: names of data sets.
+        ours: whether this project trained them, which it does on normalised images.
     """
 
     licence: str
-    trained_on: tuple[str, ...]
+    trained_on: tuple[str, ...] = ()
+    ours: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +113,14 @@ def describe(network: Network, weights: str) -> Source:
         from imedbench.methods.weights import read_card
 
         card = read_card(network.shipped)
-        return Source(card.licence, card.trained_on)
+        return Source(card.licence, card.trained_on, ours=True)
     path = _existing(weights)
     card_path = path.with_suffix(".json")
     if card_path.is_file():
         values = json.loads(card_path.read_text(encoding="utf-8"))
-        return Source(values["licence"], tuple(values["trained_on"]))
+        return Source(values["licence"], tuple(values["trained_on"]), ours=True)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Source(_KNOWN_FILES.get(digest, UNKNOWN), ())
+    return Source(_KNOWN_FILES.get(digest, UNKNOWN))
 
 
 def read(network: Network, weights: str) -> State:
@@ -139,6 +141,21 @@ def read(network: Network, weights: str) -> State:
 
         return State(load(network.shipped).state_dict(), read_card(network.shipped).arguments)
     return _from_file(_existing(weights))
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], weights: str) -> None:
+    """Put weights into a network.
+
+    Raises:
+        BadInput: when they are those of another network.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        kind = type(network).__name__
+        raise BadInput(
+            f"{weights}: these are no weights of this {kind}; name another file"
+        ) from error
 
 
 def ask_licence(licence: str, accept: bool = False) -> None:

@@ -1,0 +1,216 @@
+"""What the SuperPoint methods share: options, weights, keypoints of an image, the answer."""
+
+# No `from __future__ import annotations`: subclasses in other modules inherit these options, and
+# the types of theirs would be looked up there.
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imedbench.core.stages import stage
+from imedbench.core.types import Image, MethodInfo, Points, Registration
+from imedbench.methods import weight_sources
+from imedbench.methods.estimators import Model, estimator_name, registration_from_matches
+from imedbench.methods.polarity import field_of_view, normalise
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from imedbench.methods.networks.superpoint import Keypoints
+
+Look = Literal["auto", "normalised", "grey"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPoints:
+    """Keypoints of one image.
+
+    Args:
+        keypoints: batch of one, in px of the image at working size.
+        size: width and height of the image at working size.
+        native: N×2 px in the image as it came; padding included.
+    """
+
+    keypoints: "Keypoints"
+    size: tuple[int, int]
+    native: Points
+
+
+@dataclass(kw_only=True, eq=False)
+class SuperPointMethod(ABC):
+    """A method that matches SuperPoint keypoints; its fields are its options.
+
+    Args:
+        weights: ``retina`` (ours), ``official`` (the authors', from the Hugging Face hub) or the
+            path of a .pth or .safetensors file.
+        keypoints: at most this many an image.
+        threshold: least score of a keypoint.
+        model: transform that the robust estimator fits.
+        size: px; images are shown to the network with this longer side. 0 leaves them as they are.
+        look: ``normalised`` evens out light and makes vessels bright, ``grey`` shows the green
+            channel as it is; ``auto`` takes what the weights were trained with.
+        precision: of the arithmetic; ``auto`` takes half precision where the hardware is made for
+            it.
+        accept_license: accept the terms of non-commercial weights, once and for all.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    paper: ClassVar[str]
+
+    weights: str = weight_sources.RETINA
+    keypoints: int = 1024
+    threshold: float = 0.001
+    model: Model = "homography"
+    size: int = 512
+    look: Look = "auto"
+    precision: Precision = "auto"
+    accept_license: bool = False
+
+    def __post_init__(self) -> None:
+        sources = [weight_sources.describe(kind, where) for kind, where in self._networks()]
+        for source in sources:
+            weight_sources.ask_licence(source.licence, self.accept_license)
+        self._normalised = sources[0].ours if self.look == "auto" else self.look == "normalised"
+        self.info = MethodInfo(
+            name=self.name,
+            summary=self.summary,
+            family=self.model,
+            paper=self.paper,
+            weights_licence=" AND ".join(dict.fromkeys(s.licence for s in sources)),
+            trained_on=tuple(dict.fromkeys(n for s in sources for n in s.trained_on)),
+            estimator=estimator_name(self.model),
+            uses_cuda=True,
+        )
+
+    def _networks(self) -> list[tuple[weight_sources.Network, str]]:
+        """The networks the method uses, and where the weights of each come from."""
+        return [(weight_sources.SUPERPOINT, self.weights)]
+
+    def prepare(self, device: str) -> None:
+        """Load the weights."""
+        from imedbench.methods.networks.checkpoints import superpoint_state
+        from imedbench.methods.networks.superpoint import SuperPoint
+
+        self._device = device
+        self._dtype = arithmetic(self.precision, device)
+        state = superpoint_state(
+            weight_sources.read(weight_sources.SUPERPOINT, self.weights).tensors
+        )
+        self._network = SuperPoint(descriptor_length(state))
+        weight_sources.fill(self._network, state, self.weights)
+        self._network.to(device).eval()
+
+    def register(self, fixed: Image, moving: Image) -> Registration:
+        """Find keypoints, match them and fit a transform to the matches."""
+        import torch
+
+        with torch.inference_mode(), self._autocast():
+            with stage("keypoints"):
+                moving_found, fixed_found = self._find(moving), self._find(fixed)
+            with stage("matching"):
+                index = self._match(moving_found, fixed_found)[0].cpu().numpy()
+        matched = index >= 0
+        counts = {
+            "n_keypoints_moving": int(moving_found.keypoints.valid.sum()),
+            "n_keypoints_fixed": int(fixed_found.keypoints.valid.sum()),
+        }
+        with stage("estimate"):
+            return registration_from_matches(
+                moving_found.native[matched],
+                fixed_found.native[index[matched]],
+                self.model,
+                {**counts},
+            )
+
+    @abstractmethod
+    def _match(self, moving: FoundPoints, fixed: FoundPoints) -> "Tensor":
+        """1×M index of the fixed keypoint that each moving one matches; -1 for none."""
+
+    def _find(self, image: Image) -> FoundPoints:
+        import torch
+
+        from imedbench.methods.networks.superpoint import Detection
+
+        plane, fov = shown(image, self.size, self._normalised)
+        height, width = plane.shape
+        found = self._network.detect(
+            torch.from_numpy(plane)[None, None].to(self._device),
+            Detection(max_keypoints=self.keypoints, threshold=self.threshold),
+            torch.from_numpy(fov)[None].to(self._device),
+        )
+        scale = np.array([width, height]) / image.size
+        points = found.points[0].double().cpu().numpy()
+        return FoundPoints(found, (width, height), (points + 0.5) / scale - 0.5)
+
+    def _autocast(self) -> Any:
+        import torch
+
+        return torch.autocast(
+            torch.device(self._device).type, self._dtype, enabled=self._dtype is not None
+        )
+
+
+def shown(
+    image: Image, size: int, normalised: bool
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """An image as the network sees it.
+
+    Args:
+        image: to be shown.
+        size: longer side, px; 0 for as it is.
+        normalised: with even light and bright vessels rather than the plain green channel.
+
+    Returns:
+        float32 H×W in [0, 1], and the field of view, bool H×W.
+    """
+    import cv2
+
+    grey, fov = image.grey(), field_of_view(image.pixels)
+    scale = size / max(grey.shape) if size else 1.0
+    if scale != 1.0:
+        wanted = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        grey = np.asarray(cv2.resize(grey, wanted, interpolation=how), np.uint8)
+        near = cv2.resize(fov.astype(np.uint8), wanted, interpolation=cv2.INTER_NEAREST)
+        fov = np.asarray(near) > 0
+    if normalised:
+        return normalise(grey, fov), fov
+    return grey.astype(np.float32) / np.float32(255), fov
+
+
+def descriptor_length(state: "Mapping[str, Tensor]") -> int:
+    """How long the descriptors are that SuperPoint weights give; the paper's 256 if unclear."""
+    bias = state.get("descriptor.conv_b.bias")
+    return 256 if bias is None else len(bias)
+
+
+def arithmetic(precision: Precision, device: str) -> "torch.dtype | None":
+    """Half-precision type to compute in, None for float32.
+
+    Args:
+        precision: what was asked for.
+        device: ``cpu`` or ``cuda``.
+    """
+    import torch
+
+    if precision == "auto":
+        if device.startswith("cuda"):
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if _has_matrix_unit() else None
+    chosen: torch.dtype = getattr(torch, precision)
+    return None if chosen == torch.float32 else chosen
+
+
+def _has_matrix_unit() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices faster than float32 ones."""
+    import torch
+
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16", False))
