@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from imedbench.latency import (
     timed_call,
 )
 from imedbench.latency.calls import TimedCall, shuffled_rounds, warm_up
-from imedbench.latency.settings import autocast, limited_threads, resized
+from imedbench.latency.settings import autocast, limited_threads, resized, stated_threads
 from imedbench.latency.throughput import measure_throughput
 
 DONE = Registration(Affine.identity())
@@ -438,12 +439,28 @@ def test_thread_counts_are_set_stated_and_given_back() -> None:
     import cv2
     import torch
 
-    before = cv2.getNumThreads(), torch.get_num_threads()
-    with limited_threads(1) as stated:
-        assert cv2.getNumThreads() == torch.get_num_threads() == 1
-        assert set(stated.values()) == {1}
-        assert {"opencv", "torch"} <= set(stated)
-    assert (cv2.getNumThreads(), torch.get_num_threads()) == before
+    before = cv2.getNumThreads(), torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    with limited_threads(1):
+        stated = stated_threads()
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert {"opencv", "torch"} <= set(stated)
+    assert set(stated.values()) == {1}
+    after = cv2.getNumThreads(), torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    assert after == before
+
+
+class Late(TimedMethod):
+    """Its library is loaded when it is prepared, with threads of its own liking."""
+
+    def prepare(self, device: str) -> None:
+        import torch
+
+        torch.set_num_threads(2)
+
+
+def test_libraries_that_come_with_a_method_are_limited_too() -> None:
+    clock = ToldClock()
+    assert measured({"m": Late(clock)}, clock, repeats=5).threads["torch"] == 1
 
 
 def test_precision_reaches_torch_and_ends_with_the_context() -> None:

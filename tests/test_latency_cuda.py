@@ -177,6 +177,7 @@ class FakeNvml:
     def __getattr__(self, name: str) -> Any:
         answers: dict[str, Any] = {
             "nvmlDeviceGetHandleByIndex": "card",
+            "nvmlDeviceGetHandleByUUID": "card",
             "nvmlDeviceGetName": "Fake 100",
             "nvmlDeviceGetTemperature": 41,
             "nvmlDeviceGetPowerUsage": 70_500,
@@ -207,6 +208,19 @@ def test_card_notes_are_read_and_nothing_is_set() -> None:
     assert notes.other_processes == 2
     assert not nvml.open
     assert all("Get" in question for question in nvml.asked)
+
+
+@pytest.mark.parametrize(
+    ("visible", "question"),
+    [("2,3", "nvmlDeviceGetHandleByIndex"), ("GPU-1234", "nvmlDeviceGetHandleByUUID")],
+)
+def test_notes_are_of_the_card_that_cuda_sees(
+    visible: str, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    nvml = FakeNvml()
+    assert card_notes(process_id=8, nvml=nvml) is not None
+    assert nvml.asked[0] == question
 
 
 def test_no_driver_no_notes() -> None:

@@ -21,6 +21,7 @@ from imedbench.latency.settings import (
     machine_load,
     resized,
     seed_methods,
+    stated_threads,
 )
 from imedbench.latency.summary import MemoryUse, MethodLatency, summarise
 from imedbench.latency.throughput import measure_throughput
@@ -86,10 +87,13 @@ def measure_latency(
     bench = _Bench(backend, settings, wall or WallClock(), host_memory or HostMemory())
     bare = [resized(pair, settings.size) for pair in pairs]
     load, card_before = machine_load(), _notes(backend)
-    with limited_threads(settings.threads) as threads, autocast(settings.precision, backend.device):
-        started = {name: bench.start(method, bare) for name, method in methods.items()}
-        rounds, calls = bench.rounds(started, bare)
-        figures = [bench.figures(name, one, calls[name], bare) for name, one in started.items()]
+    with limited_threads(settings.threads), autocast(settings.precision, backend.device):
+        prepared = {name: bench.prepare(method) for name, method in methods.items()}
+        with limited_threads(settings.threads):  # again: methods brought libraries of their own
+            warm = {name: bench.warm_up(one, bare) for name, one in prepared.items()}
+            rounds, calls = bench.rounds(warm, bare)
+            figures = [bench.figures(name, one, calls[name], bare) for name, one in warm.items()]
+            threads = stated_threads()
     return LatencyReport(
         device=backend.device,
         settings=settings,
@@ -108,12 +112,20 @@ def _notes(backend: Backend) -> CardNotes | None:
 
 
 @dataclass(frozen=True)
-class _Started:
-    """A method that is prepared and warm, or has declined."""
+class _Prepared:
+    """A method that is ready for its first call, or has declined."""
 
     method: Method
+    device_memory: float | None
+    declined: str = ""
+
+
+@dataclass(frozen=True)
+class _Warm:
+    """A method that has been called before, or has declined."""
+
+    prepared: _Prepared
     warmup: Warmup
-    device_prepared: float | None
 
     @property
     def declined(self) -> bool:
@@ -133,57 +145,61 @@ class _Bench:
         seed_methods(self.settings.seed)
         return timed_call(method, pair, self.backend, self.wall)
 
-    def start(self, method: Method, pairs: Sequence[ImagePair]) -> _Started:
+    def prepare(self, method: Method) -> _Prepared:
         before = self.backend.device_memory()
         try:
             method.prepare(self.backend.device)
         except Declined as error:
-            refused = TimedCall(pairs[0].pair_id, nan, Outcome.SKIPPED, reason=str(error))
-            return _Started(method, Warmup(refused, 0, steady=False), None)
+            return _Prepared(method, None, str(error))
         self.backend.synchronise()
-        prepared = _growth(before, self.backend.device_memory())
+        return _Prepared(method, _growth(before, self.backend.device_memory()))
+
+    def warm_up(self, prepared: _Prepared, pairs: Sequence[ImagePair]) -> _Warm:
+        if prepared.declined:
+            first = TimedCall(pairs[0].pair_id, nan, Outcome.SKIPPED, reason=prepared.declined)
+            return _Warm(prepared, Warmup(first, 0, steady=False))
         warmup = warm_up(
-            lambda pair: self.call(method, pair),
+            lambda pair: self.call(prepared.method, pair),
             pairs,
             self.settings.warmup,
             self.settings.most_warmup,
         )
-        return _Started(method, warmup, prepared)
+        return _Warm(prepared, warmup)
 
     def rounds(
-        self, started: Mapping[str, _Started], pairs: Sequence[ImagePair]
+        self, warm: Mapping[str, _Warm], pairs: Sequence[ImagePair]
     ) -> tuple[int, dict[str, list[TimedCall]]]:
-        calls: dict[str, list[TimedCall]] = {name: [] for name in started}
-        ready = [name for name, one in started.items() if not one.declined]
+        calls: dict[str, list[TimedCall]] = {name: [] for name in warm}
+        ready = [name for name, one in warm.items() if not one.declined]
         beginning, done = self.wall.mark(), 0
         for each in shuffled_rounds(ready, pairs, self.settings.repeats, self.settings.seed):
             spent_s = self.wall.milliseconds(beginning, self.wall.mark()) / 1e3
             if spent_s > self.settings.budget_s and done >= self.settings.least_repeats:
                 break
             for name, pair in each:
-                calls[name].append(self.call(started[name].method, pair))
+                calls[name].append(self.call(warm[name].prepared.method, pair))
             done += 1
         return done, calls
 
     def figures(
-        self, name: str, one: _Started, calls: Sequence[TimedCall], pairs: Sequence[ImagePair]
+        self, name: str, one: _Warm, calls: Sequence[TimedCall], pairs: Sequence[ImagePair]
     ) -> MethodLatency:
         if one.declined:
             return summarise(name, one.warmup, calls, MemoryUse(None, None, None))
         throughput = measure_throughput(
-            one.method, pairs[:1], self.settings.batches, self.backend, wall=self.wall
+            one.prepared.method, pairs[:1], self.settings.batches, self.backend, wall=self.wall
         )
         return summarise(name, one.warmup, calls, self.memory(one, pairs[0]), throughput)
 
-    def memory(self, one: _Started, pair: ImagePair) -> MemoryUse:
+    def memory(self, one: _Warm, pair: ImagePair) -> MemoryUse:
         """Memory of one warm call, apart from the timed ones, which watching would slow down."""
         self.backend.start_device_peak()
         self.host_memory.start_peak()
         host, device = self.host_memory.now(), self.backend.device_memory()
-        self.call(one.method, pair)
+        self.call(one.prepared.method, pair)
         return MemoryUse(
             host_call=_growth(host, self.host_memory.peak()),
-            device_prepared=one.device_prepared,
+            device_prepared=one.prepared.device_memory,
             device_call=_growth(device, self.backend.device_peak()),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +32,11 @@ class CardNotes:
     other_processes: int | None
 
 
-def card_notes(process_id: int, index: int = 0, nvml: Any = None) -> CardNotes | None:
-    """Notes on a card.
+def card_notes(process_id: int, nvml: Any = None) -> CardNotes | None:
+    """Notes on the first card that this process may use.
 
     Args:
         process_id: this process, which is not counted among the others.
-        index: of the card, as NVML counts.
         nvml: the module ``pynvml`` by default; tests hand in a stand-in.
 
     Returns:
@@ -53,9 +53,17 @@ def card_notes(process_id: int, index: int = 0, nvml: Any = None) -> CardNotes |
     except nvml.NVMLError:
         return None
     try:
-        return _read(nvml, nvml.nvmlDeviceGetHandleByIndex(index), process_id)
+        return _read(nvml, _first_visible(nvml), process_id)
     finally:
         nvml.nvmlShutdown()
+
+
+def _first_visible(nvml: Any) -> Any:
+    """CUDA may be shown fewer cards than NVML sees, by number or by name."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if first.isdigit() or not first:
+        return nvml.nvmlDeviceGetHandleByIndex(int(first or 0))
+    return nvml.nvmlDeviceGetHandleByUUID(first)
 
 
 def _read(nvml: Any, card: Any, process_id: int) -> CardNotes:

@@ -104,32 +104,50 @@ def autocast(precision: Precision, device: str) -> Iterator[None]:
         yield
 
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
 @contextlib.contextmanager
-def limited_threads(threads: int) -> Iterator[dict[str, int]]:
+def limited_threads(threads: int) -> Iterator[None]:
     """Hold the numerical libraries to a number of threads.
 
-    Yields:
-        The number that each loaded library says it uses now.
+    Those loaded already are told, those loaded inside find it in the environment.
     """
     import cv2
-    from threadpoolctl import threadpool_info, threadpool_limits
+    from threadpoolctl import threadpool_limits
 
     torch: Any = sys.modules.get("torch")
     before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
+    environment = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     cv2.setNumThreads(threads)
     if torch:
         torch.set_num_threads(threads)
-    with threadpool_limits(threads):
-        stated = {str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpool_info()}
-        stated["opencv"] = cv2.getNumThreads()
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        cv2.setNumThreads(before[0])
         if torch:
-            stated["torch"] = torch.get_num_threads()
-        try:
-            yield stated
-        finally:
-            cv2.setNumThreads(before[0])
-            if torch:
-                torch.set_num_threads(before[1])
+            torch.set_num_threads(before[1])
+        for name, value in environment.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def stated_threads() -> dict[str, int]:
+    """The number of threads that each loaded library says it uses."""
+    import cv2
+    from threadpoolctl import threadpool_info
+
+    stated = {str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpool_info()}
+    torch: Any = sys.modules.get("torch")
+    return (
+        stated
+        | {"opencv": cv2.getNumThreads()}
+        | ({"torch": int(torch.get_num_threads())} if torch else {})
+    )
 
 
 def seed_methods(seed: int) -> None:
