@@ -161,12 +161,15 @@ class RegistrationHead(nn.Module):
         target_features = encode(target)
         first = cosine_correlation(encode(source), target_features)
         affine = self.affine(first)
-        points = grid_points(source.shape[-2:], source.device).expand(len(source), -1, -1)
-        grid = apply_affine(affine.detach(), points).reshape(len(source), *source.shape[-2:], 2)
-        nearer = F.grid_sample(source, grid, align_corners=False)
-        second = mutual_matching(F.relu(cosine_correlation(encode(nearer), target_features)))
+        nearer = encode(resample_affine(source, affine.detach()))
+        second = mutual_matching(F.relu(cosine_correlation(nearer, target_features)))
         agreed = mutual_matching(self.consensus(second))
         return Warp(affine, self.describe(agreed.flatten(1)), self.predictor, first)
+
+    def affine_only(self, encode: Encode, source: Tensor, target: Tensor) -> Tensor:
+        """The first stage alone, B×2×3: source points from target points."""
+        affine: Tensor = self.affine(cosine_correlation(encode(source), encode(target)))
+        return affine
 
 
 class ArbiconNet(nn.Module):
@@ -201,13 +204,32 @@ class ArbiconNet(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor) -> Warp:
         """Register two batches of images, B×C×size×size each."""
-        warp: Warp = self.head(lambda image: self.encoder.encode(image)[-1], source, target)
+        warp: Warp = self.head(self.features, source, target)
         return warp
+
+    def features(self, image: Tensor) -> Tensor:
+        """What is compared, B×C×size×size → B×widths[-1]×grid×grid."""
+        return self.encoder.encode(image)[-1]
+
+    def affine_only(self, source: Tensor, target: Tensor) -> Tensor:
+        """The first stage alone, B×2×3."""
+        return self.head.affine_only(self.features, source, target)
 
 
 def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
     """Transform points, B×2×3 and B×N×2 → B×N×2."""
     return points @ affine[:, :, :2].transpose(1, 2) + affine[:, None, :, 2]
+
+
+def resample_affine(image: Tensor, affine: Tensor) -> Tensor:
+    """The source in the target's frame, of the same size, black outside.
+
+    Args:
+        image: of the source, B×C×H×W.
+        affine: source points from target points, B×2×3.
+    """
+    grid = F.affine_grid(affine, list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, align_corners=False)
 
 
 def grid_points(size: Sequence[int], device: torch.device | None = None) -> Tensor:

@@ -20,6 +20,8 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "segmentation": ("segmentation", "SegmentationConfig"),
         "cyclegan": ("cyclegan", "CycleGANConfig"),
+        "arbicon": ("arbicon", "ArbiconConfig"),
+        "joint": ("joint", "JointConfig"),
         "superpoint": ("superpoint", "SuperPointConfig"),
         "superglue": ("superglue", "SuperGlueTraining"),
     }

@@ -217,8 +217,10 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
 
     def on_train_epoch_end(self) -> None:
         """Lower the learning rates."""
-        for schedule in self.lr_schedulers():
-            schedule.step()  # type: ignore[call-arg]
+        schedules = self.lr_schedulers()
+        assert isinstance(schedules, list)
+        for schedule in schedules:
+            schedule.step()
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """One held-out crop of each colour fundus folder, the same at every validation."""

@@ -1,0 +1,231 @@
+"""Train Arbicon-Net on warps that are known: strong supervision by a grid of points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from imedbench.methods import weights
+from imedbench.methods.networks.arbicon import ArbiconNet, apply_affine, to_unit
+from imedbench.methods.networks.losses.registration import grid_loss
+from imedbench.methods.networks.unet import UNet
+from imedbench.methods.training.augment import pick
+from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
+from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
+from imedbench.methods.training.warped_pairs import WarpedPair, WarpRange, restyle, warped_pair
+
+GRID = 20  # points a side that the loss is taken on
+PX_512 = 256.0  # px of a 512 px wide image in one unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArbiconConfig(RunConfig):
+    """Settings of Arbicon-Net; sizes of the network are the paper's.
+
+    Args:
+        widths: channels of the encoder, finest first.
+        grid: cells a side of the compared features.
+        descriptor: size of the transformation descriptor.
+        consensus: channels of the 4-D convolutions.
+        encoder_weights: name of a shipped U-Net whose encoder to start from; empty for none.
+        affine_epochs: first so many epochs train the affine stage alone, which is faster.
+        rotation: of the warps, degrees.
+        scale: of the warps, factor.
+        shift: of the warps, share of the side.
+        bend: of the warps, share of the side.
+        field_min: least part of an image that a view shows.
+        field_max: greatest part.
+        drawn: share of pairs in which both views are vessel maps.
+        clean: share of the other views that are not degraded.
+        hold_out: one in so many images of each folder validates.
+        validation_pairs: number of pairs to validate on.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+    grid: int = 15
+    descriptor: int = 256
+    consensus: tuple[int, ...] = (10, 10)
+    encoder_weights: str = ""
+    affine_epochs: int = 0
+    rotation: float = 30.0
+    scale: float = 1.5
+    shift: float = 0.25
+    bend: float = 0.05
+    field_min: float = 0.5
+    field_max: float = 1.0
+    drawn: float = 0.5
+    clean: float = 0.3
+    hold_out: int = 10
+    validation_pairs: int = 64
+
+    @property
+    def warps(self) -> WarpRange:
+        """The ranges of the warps."""
+        return WarpRange(
+            rotation=self.rotation,
+            scale=self.scale,
+            shift=self.shift,
+            bend=self.bend,
+            field_min=self.field_min,
+            field_max=self.field_max,
+        )
+
+
+class ArbiconTask(TrainingTask[ArbiconConfig]):
+    """Grid loss of the affine stage and of the whole warp; scored by the mean error in px.
+
+    Args:
+        config: settings.
+        folders: the images of each folder; each folder gives the same share of pairs.
+    """
+
+    score_mode = "min"
+
+    def __init__(self, config: ArbiconConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
+        super().__init__(config)
+        splits = [hold_out(images, config.hold_out) for images in folders]
+        self._train = [train for train, _ in splits]
+        self._held_out = [held_out for _, held_out in splits]
+        self.net = ArbiconNet(config.widths, config.grid, config.descriptor, config.consensus)
+        if config.encoder_weights:
+            start_encoder(self.net.encoder, config.encoder_weights)
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """Source and target, 1×S×S, and grid points of the target with where they belong."""
+        return self._sample(pick(self._train, rng), rng)
+
+    def _sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
+        config, size = self.config, self.net.size
+        pair = warped_pair(pick(images, rng), size, config.warps, rng)
+        drawn = float(rng.random() < config.drawn)
+        source, target = (
+            torch.from_numpy(restyle(crop, rng, drawn=drawn, clean=config.clean))[None]
+            for crop in (pair.source, pair.target)
+        )
+        return {"source": source, "target": target, **supervision(pair, size)}
+
+    def training_step(self, batch: Sample, index: int) -> Tensor:
+        """Grid loss of one batch."""
+        source, target, points, true = (
+            batch[name] for name in ("source", "target", "points", "true")
+        )
+        if self.current_epoch < self.config.affine_epochs:
+            loss = grid_loss(apply_affine(self.net.affine_only(source, target), points), true)
+            self.log_values("train", {"affine": loss}, len(source))
+            return loss
+        warp = self.net(source, target)
+        affine = grid_loss(apply_affine(warp.affine, points), true)
+        full = grid_loss(warp.source_from_target(points), true)
+        self.log_values("train", {"affine": affine, "grid": full}, len(source))
+        return affine + full
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Pairs of held-out images, the same at every validation."""
+        config = self.config
+        pairs = [
+            self._sample(
+                self._held_out[i % len(self._held_out)], np.random.default_rng([config.seed, 7, i])
+            )
+            for i in range(config.validation_pairs)
+        ]
+        return DataLoader(Listed(pairs), batch_size=config.batch_size)
+
+    def validation_step(self, batch: Sample, index: int) -> None:
+        """Mean distance of the grid points from where they belong, in px at 512."""
+        error = self._errors(batch)
+        close = (error < 30).float().mean()
+        values = {"score": error.mean(), "below_30px": close}
+        self.log_values("val", values, len(error))
+
+    def _errors(self, batch: Sample) -> Tensor:
+        source, target, points = batch["source"], batch["target"], batch["points"]
+        if self.current_epoch < self.config.affine_epochs:
+            found = apply_affine(self.net.affine_only(source, target), points)
+        else:
+            found = self.net(source, target).source_from_target(points)
+        distance: Tensor = (found - batch["true"]).norm(dim=-1).mean(dim=-1) * PX_512
+        return distance
+
+    def pictures(self) -> NDArray[np.uint8]:
+        """Source, target and both overlaid: before in the third column, after in the fourth."""
+        rows = []
+        for index, images in enumerate(self._held_out):
+            sample = self._sample(images, np.random.default_rng([self.config.seed, 8, index]))
+            source, target = (sample[name][None].to(self.device) for name in ("source", "target"))
+            warp = self.net(source, target)
+            moved = warp.resample(source, (self.net.size, self.net.size))
+            rows.append(overlay_row(source[0, 0], target[0, 0], moved[0, 0]))
+        return np.vstack(rows)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW along a cosine."""
+        return self.cosine(self.net.parameters())
+
+    def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
+        """The whole network."""
+        config = self.config
+        arguments = {
+            "widths": list(config.widths),
+            "grid": config.grid,
+            "descriptor": config.descriptor,
+            "consensus": list(config.consensus),
+        }
+        return {"arbicon": (self.net, "arbicon:ArbiconNet", arguments)}
+
+
+def supervision(pair: WarpedPair, size: int) -> Sample:
+    """Grid points of the target and where they lie in the source, N×2 in unit frames."""
+    side = np.linspace(0, size - 1, GRID)
+    points = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    true = pair.source_from_target.apply(points)
+    return {
+        "points": to_unit(torch.from_numpy(points), (size, size)).float(),
+        "true": to_unit(torch.from_numpy(true), (size, size)).float(),
+    }
+
+
+def start_encoder(encoder: nn.Module, name: str) -> None:
+    """Give an encoder the weights of a shipped U-Net of the same widths."""
+    net = weights.load(name)
+    assert isinstance(net, UNet)
+    state = {k: v for k, v in net.state_dict().items() if k.startswith("down.")}
+    encoder.load_state_dict(state, strict=True)
+
+
+def overlay_row(source: Tensor, target: Tensor, moved: Tensor) -> NDArray[np.uint8]:
+    """Grey source and target, then red-green overlays before and after; H×W each in [0, 1]."""
+    planes = [np.clip(p.float().cpu().numpy() * 255, 0, 255) for p in (source, target, moved)]
+    grey = [np.repeat(plane[..., None], 3, axis=2) for plane in planes[:2]]
+    empty = np.zeros_like(planes[0])
+    overlays = [np.stack([empty, planes[1], plane], axis=2) for plane in (planes[0], planes[2])]
+    return np.hstack([*grey, *overlays]).astype(np.uint8)
+
+
+def train(
+    config: ArbiconConfig, data: Sequence[Path], out: Path, *, resume: bool = False
+) -> ArbiconTask:
+    """Train Arbicon-Net.
+
+    Args:
+        config: settings.
+        data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
+        out: the run folder.
+        resume: go on from the last checkpoint.
+
+    Returns:
+        The task with the weights of its best epoch.
+    """
+    L.seed_everything(config.seed, verbose=False)
+    task = ArbiconTask(config, [read_folder(root, "train") for root in data])
+    seen = tuple(f"{root.name}/train" for root in data)
+    return fit(task, out, resume=resume, trained_on=seen)
