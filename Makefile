@@ -29,7 +29,7 @@ wheel: $(VENV)/.installed-dev
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	$(PY) -m pip install --quiet --no-deps --target $(WHEEL_SITE) dist/*.whl
 
-test: wheel check
+test: check
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest
 
 check: wheel

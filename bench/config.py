@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -51,6 +52,19 @@ class RunConfig:
     plugins: tuple[Path, ...] = ()
     diagnostics: bool = True
     recompute: bool = False
+
+
+def default_folder(data: str) -> Path:
+    """Where a run of a data set goes if nobody says.
+
+    Example:
+        >>> str(default_folder("synthetic:level=hard"))
+        'runs/synthetic-level-hard'
+    """
+    path = Path(data).resolve()
+    if path.exists():
+        return Path("runs") / (path.parent.name if path.is_file() else path.name)
+    return Path("runs") / re.sub(r"[^A-Za-z0-9.]+", "-", data).strip("-")
 
 
 def check_drift(config: RunConfig, dataset: Dataset) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.transforms import SingularTransformError, Transform, jacobian_determinant
+from imedbench.core.transforms import (
+    Homography,
+    SingularTransformError,
+    Transform,
+    jacobian_determinant,
+)
 from imedbench.core.types import Outcome
 
 SCALE_RANGE = (0.2, 5.0)
@@ -31,6 +36,12 @@ def judge(
     """
     if not fixed_from_moving.is_finite():
         return Outcome.DEGENERATE, "its parameters are not finite"
+    if isinstance(fixed_from_moving, Homography):
+        # The depth is linear: what holds at the corners holds all over the image.
+        right, bottom = moving_shape[1] - 1, moving_shape[0] - 1
+        corners = [[0, 0], [right, 0], [right, bottom], [0, bottom]]
+        if not np.isfinite(fixed_from_moving.apply(corners)).all():
+            return Outcome.DEGENERATE, "it sends part of the moving image beyond the horizon"
     try:
         moving_from_fixed = fixed_from_moving.inverse()
     except SingularTransformError:

@@ -17,11 +17,12 @@ class Sift:
     Args:
         ratio: a match counts if it is this much closer than the second best, in (0, 1].
         model: transform that the robust estimator fits.
-        keypoints: at most this many an image; 0 for no limit.
+        keypoints: the strongest so many of an image; 0 for all (an OCTA scan's speckle has tens of
+            thousands).
     """
 
     def __init__(
-        self, *, ratio: float = 0.8, model: Model = "homography", keypoints: int = 0
+        self, *, ratio: float = 0.8, model: Model = "homography", keypoints: int = 4096
     ) -> None:
         self.ratio, self.model, self.keypoints = ratio, model, keypoints
         self.info = MethodInfo(

@@ -42,7 +42,7 @@ def run_command(
     metrics: Annotated[str, typer.Option(help="Comma-separated metrics, or all.")] = "all",
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Run folder; runs/DATA if left out.", show_default=False),
+        typer.Option("--out", "-o", help="Run folder; runs/DATA if left out", show_default=False),
     ] = None,
     subset: Annotated[
         SubsetChoice, typer.Option(help="Pairs marked train or test, or all of them.")
@@ -73,7 +73,7 @@ def run_command(
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
     """
-    from imedbench.config import RunConfig
+    from imedbench.config import RunConfig, default_folder
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
 
@@ -81,7 +81,7 @@ def run_command(
     config = RunConfig(
         data=data,
         methods=names(methods),
-        out=out or Path("runs") / Path(data.partition(":")[0]).stem,
+        out=out or default_folder(data),
         splits=SPLITS if split is SplitChoice.BOTH else (cast(Split, split.value),),
         subset=subset.value,
         limit=limit,
