@@ -144,7 +144,8 @@ def colonise(
             return
         first = len(tree.xy)
         tree.grow_nodes(parent[keep], xy[keep], step * min(spacing, 0.48))
-        may_fork = np.append(may_fork, rng.random(len(tree.xy) - first) < forks * step / spacing)
+        new = rng.random(len(tree.xy) - first) < forks * step / spacing
+        may_fork = np.append(may_fork, new & ~may_fork[tree.parent[first:]])
         gap, closest = cKDTree(tree.xy[first:]).query(targets)
         closer = gap < distance
         distance = np.where(closer, gap, distance)
@@ -155,7 +156,7 @@ def _fork_sites(tree: Skeleton, distance: float, rng: np.random.Generator) -> ND
     """Nodes that may fork, so many that they are about a distance (mm) apart."""
     length = np.linalg.norm(tree.xy - tree.xy[tree.parent], axis=1)
     sites: NDArray[np.bool_] = rng.random(len(tree.xy)) < length / distance
-    return sites
+    return sites & ~sites[tree.parent]
 
 
 def _is_ahead(tree: Skeleton, targets: Points, nearest: Indices) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import numpy as np
 from imedbench.core.types import Mask
 from imedbench.datasets.synthetic.drawing import Plane, Strokes, draw, fill, project
 from imedbench.datasets.synthetic.lesions import LesionKind, make_lesions
+from imedbench.datasets.synthetic.randomness import stream
 from imedbench.datasets.synthetic.textures import clouds, sample
 from imedbench.datasets.synthetic.tree import Eye
 from imedbench.datasets.synthetic.view import View
@@ -77,12 +78,13 @@ class Fundus:
     @cached_property
     def disc(self) -> Plane:
         """The optic disc with a soft edge, float32 H×W, 1 inside."""
-        return self._ellipse(self.eye.disc_radius, soft_mm=0.05)
+        return self._ellipse(self.eye.disc_radius, 0.0, soft_mm=0.045)
 
     @cached_property
     def cup(self) -> Plane:
-        """The pale middle of the disc."""
-        return self._ellipse(self.eye.disc_radius * 0.45, soft_mm=0.12)
+        """The pale hollow of the disc, a little towards the fovea."""
+        shift = -0.2 * self.eye.disc_radius * float(np.sign(self.eye.disc[0]))
+        return self._ellipse(self.eye.disc_radius * 0.5, shift, soft_mm=0.12)
 
     @cached_property
     def from_fovea(self) -> Plane:
@@ -93,16 +95,21 @@ class Fundus:
 
     def lesions(self, kind: LesionKind) -> Plane:
         """Where lesions of a kind are: float32 H×W in [0, 1]."""
-        return fill(self.view, make_lesions(self.eye.seed, kind, self.lesion_load))
+        plane = fill(self.view, make_lesions(self.eye.seed, kind, self.lesion_load))
+        return self._soft(plane, 0.022)
 
-    def choroid(self, tessellation: float) -> Plane:
-        """Pigment clouds and the choroid's streaks, about in [-1, 1]."""
-        grid, seed = self.view.grid_mm, self.eye.seed
-        plane = 0.5 * sample("clouds", grid, 0.012, seed)
-        if tessellation > 0:
-            streaks = sample("streaks", grid, 0.016, seed, 0.6)
-            plane += tessellation * np.tanh(1.5 * streaks)
-        return plane
+    @cached_property
+    def pigment(self) -> Plane:
+        """Clouds of pigment, about in [-1, 1]."""
+        return 0.5 * sample("clouds", self.view.grid_mm, 0.012, self.eye.seed)
+
+    @cached_property
+    def choroid(self) -> Plane:
+        """The choroid's wide vessels that shine through a pale retina, in [-1, 1]."""
+        grid = self.view.grid_mm
+        bowed = grid + np.float32(0.5) * self.pigment[..., None]
+        turn = float(stream(self.eye.seed, "choroid").uniform(0, np.pi))
+        return np.tanh(1.5 * sample("streaks", bowed, 0.016, self.eye.seed, turn))
 
     def nerve_fibres(self) -> Plane:
         """Fine stripes that run from the disc in arcs round the fovea, about in [-1, 1]."""
@@ -113,11 +120,15 @@ class Fundus:
         bowed = np.stack([reach * 0.6, angle * 6.0], -1).astype(np.float32)
         return sample("grain", bowed, 0.03, self.eye.seed)
 
-    def _ellipse(self, radius: float, soft_mm: float) -> Plane:
+    def _ellipse(self, radius: float, shift: float, soft_mm: float) -> Plane:
         turn = np.linspace(0, 2 * np.pi, 65)[:-1]
-        outline = self.eye.disc + radius * np.stack([0.92 * np.cos(turn), np.sin(turn)], 1)
-        plane = fill(self.view, [outline])
-        blurred: Plane = cv2.GaussianBlur(plane, (0, 0), max(soft_mm / self.view.mm_per_px, 0.5))
+        outline = self.eye.disc + radius * np.stack([0.9 * np.cos(turn), np.sin(turn)], 1)
+        outline[:, 0] += shift
+        return self._soft(fill(self.view, [outline]), soft_mm)
+
+    def _soft(self, plane: Plane, mm: float) -> Plane:
+        sigma = max(mm / self.view.mm_per_px, 0.5)
+        blurred: Plane = cv2.GaussianBlur(plane, (0, 0), sigma)
         return blurred
 
 
@@ -126,7 +137,7 @@ def illumination(size: int, rng: np.random.Generator, uneven: float, vignette: f
     at = np.linspace(-1, 1, size, dtype=np.float32)
     tilt = rng.normal(0, uneven, 2)
     light = 1 + tilt[0] * at[None, :] + tilt[1] * at[:, None]
-    light = light + 0.5 * uneven * clouds(size, 2, rng)
+    light = light + 0.6 * uneven * clouds(size, 2, rng)
     shape = at[None, :] ** 2 + at[:, None] ** 2
     lit: Plane = (light * (1 - vignette * shape**1.5)).astype(np.float32)
     return lit

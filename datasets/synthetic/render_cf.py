@@ -25,7 +25,7 @@ FUNDUS_COLOURS: tuple[Colour, ...] = (
 )
 DISC_COLOUR: Colour = (1.0, 0.80, 0.45)
 BLOOD_ABSORBANCE: Colour = (0.30, 0.78, 0.55)
-HAEMORRHAGE_ABSORBANCE: Colour = (0.75, 1.5, 1.2)
+HAEMORRHAGE_ABSORBANCE: Colour = (0.5, 1.1, 0.9)
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class CfLook:
         colour: of the background, RGB in [0, 1].
         contrast: strength of the vessels.
         macula: depth of the dark macula.
+        mottle: unevenness of the pigment.
         tessellation: how much of the choroid shines through.
         fibres: strength of the nerve-fibre stripes.
         sheen: strength of bright reflexes along vessels and round the macula.
@@ -49,7 +50,8 @@ class CfLook:
     colour: Colour = FUNDUS_COLOURS[0]
     contrast: float = 1.0
     macula: float = 0.25
-    tessellation: float = 0.1
+    mottle: float = 0.06
+    tessellation: float = 0.0
     fibres: float = 0.01
     sheen: float = 0.0
     uneven: float = 0.08
@@ -66,14 +68,15 @@ class CfLook:
         return cls(
             colour=(float(red), float(green), float(blue)),
             contrast=rng.uniform(0.75, 1.15),
-            macula=rng.uniform(0.15, 0.35),
-            tessellation=float(rng.choice([0.02, 0.06, 0.18], p=[0.45, 0.4, 0.15])),
+            macula=rng.uniform(0.25, 0.45),
+            mottle=rng.uniform(0.03, 0.12),
+            tessellation=float(rng.choice([0.0, 0.04, 0.14], p=[0.6, 0.25, 0.15])),
             fibres=rng.uniform(0.0, 0.012),
             sheen=float(rng.choice([0.0, 0.08, 0.2], p=[0.6, 0.3, 0.1])),
-            uneven=rng.uniform(0.04, 0.13),
-            vignette=rng.uniform(0.08, 0.28),
-            blur_mm=rng.uniform(0.010, 0.020),
-            noise=rng.uniform(0.006, 0.02),
+            uneven=rng.uniform(0.08, 0.2),
+            vignette=rng.uniform(0.1, 0.35),
+            blur_mm=rng.uniform(0.014, 0.030),
+            noise=rng.uniform(0.006, 0.016),
             jpeg=int(rng.integers(80, 98)),
         )
 
@@ -84,11 +87,11 @@ class CfLook:
         return cls(
             colour=(grey, grey, grey),
             contrast=rng.uniform(0.32, 0.62),
-            macula=rng.uniform(0.26, 0.42),
-            tessellation=rng.uniform(0.0, 0.02),
+            macula=rng.uniform(0.28, 0.5),
+            mottle=rng.uniform(0.02, 0.09),
             fibres=rng.uniform(0.004, 0.016),
             sheen=float(rng.choice([0.0, 0.06, 0.25], p=[0.5, 0.35, 0.15])),
-            uneven=rng.uniform(0.05, 0.16),
+            uneven=rng.uniform(0.06, 0.24),
             vignette=rng.uniform(0.0, 0.10),
             blur_mm=rng.uniform(0.014, 0.024),
             noise=rng.uniform(0.010, 0.022),
@@ -128,8 +131,8 @@ def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: b
     channels = range(3) if wide else (1,)
     planes = [_channel(fundus, look, shade, blood, c, rng) for c in channels]
     image = np.stack(planes, -1)
-    image = np.where(fov[..., None], image, 0.015)
     image += look.noise * noise((size, size), 0.5, rng)[..., None]
+    image = np.where(fov[..., None], image, 0.015)
     pixels = _compress(np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8), look.jpeg)
     visible = np.clip((look.contrast * blood - 0.03) / 0.2, 0, 1).astype(np.float32)
     return CfImage(pixels if wide else np.ascontiguousarray(pixels[..., 0]), fov, visible)
@@ -138,22 +141,37 @@ def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: b
 def _shade(fundus: Fundus, look: CfLook, rng: np.random.Generator) -> Plane:
     """Brightness of the background relative to its mean colour."""
     distance = fundus.from_fovea
-    wide, narrow = rng.uniform(0.8, 1.2), rng.uniform(0.22, 0.35)
-    dark = 0.55 * np.exp(-((distance / wide) ** 2)) + 0.45 * np.exp(-((distance / narrow) ** 2))
-    shade = (1 - look.macula * dark) * (1 + look.tessellation * fundus.choroid(0.8))
-    shade += 0.03 * fundus.choroid(0.0)
+    wide, narrow = rng.uniform(0.9, 1.5), rng.uniform(0.25, 0.5)
+    dark = 0.5 * np.exp(-((distance / wide) ** 2)) + 0.5 * np.exp(-((distance / narrow) ** 2))
+    ground = 1 + look.mottle * fundus.pigment
+    if look.tessellation > 0:
+        ground += look.tessellation * fundus.choroid
+    shade = (1 - look.macula * dark) * ground
     if look.fibres > 0:
         shade += look.fibres * fundus.nerve_fibres()
     if look.sheen > 0:
         shade += look.sheen * _sheen(fundus, rng)
+    if rng.random() < 0.5:
+        shade += _foveal_reflex(fundus, rng)
     result: Plane = shade.astype(np.float32)
     return result
+
+
+def _foveal_reflex(fundus: Fundus, rng: np.random.Generator) -> Plane:
+    """The small bright ring or crescent in the middle of a young fovea."""
+    grid = fundus.view.grid_mm
+    ring = np.exp(-(((fundus.from_fovea - rng.uniform(0.08, 0.16)) / 0.018) ** 2))
+    side = rng.uniform(0, 2 * np.pi)
+    towards = np.cos(side) * grid[..., 0] + np.sin(side) * grid[..., 1]
+    crescent = np.clip(0.4 + towards / 0.15, 0, 1)
+    plane: Plane = rng.uniform(0.1, 0.35) * ring * crescent
+    return plane
 
 
 def _sheen(fundus: Fundus, rng: np.random.Generator) -> Plane:
     """Reflexes of a young retina: a ring round the macula, patches along the vessels."""
     ring = np.exp(-(((fundus.from_fovea - rng.uniform(1.3, 1.7)) / 0.12) ** 2))
-    patchy = np.clip(fundus.choroid(0.0) + 0.4, 0, 1)
+    patchy = np.clip(fundus.pigment + 0.4, 0, 1)
     along = cv2.GaussianBlur(fundus.blood, (0, 0), 0.12 / fundus.view.mm_per_px)
     sheen: Plane = (0.6 * ring + 1.6 * along) * patchy
     return sheen
@@ -169,10 +187,10 @@ def _channel(
 ) -> Plane:
     """One colour channel of the clean image, in [0, 1]."""
     base = look.colour[channel] * shade
-    pale = fundus.disc * 0.75 + fundus.cup * 0.25
-    base += pale * (DISC_COLOUR[channel] * 0.95 - base)
+    pale = fundus.disc * 0.6 + fundus.cup * 0.4
+    base += pale * (DISC_COLOUR[channel] - base)
     if fundus.lesion_load > 0:
-        base += 0.35 * fundus.lesions("drusen") * (DISC_COLOUR[channel] - base)
+        base += 0.3 * fundus.lesions("drusen") * (DISC_COLOUR[channel] - base)
         base += 0.8 * fundus.lesions("exudates") * (DISC_COLOUR[channel] - base)
         base *= np.exp(-HAEMORRHAGE_ABSORBANCE[channel] * fundus.lesions("haemorrhages"))
     base *= np.exp(-BLOOD_ABSORBANCE[channel] * look.contrast * blood)

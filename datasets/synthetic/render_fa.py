@@ -79,7 +79,7 @@ def _fluorescence(fundus: Fundus, look: FaLook) -> Plane:
     """The clean image, in [0, 1]."""
     distance = fundus.from_fovea
     pigment = 1 - 0.65 * np.exp(-((distance / 0.75) ** 2))
-    base = look.flush * pigment * (1 + look.mottle * 2 * fundus.choroid(0.15))
+    base = look.flush * pigment * (1 + look.mottle * 2 * fundus.pigment)
     base += fundus.disc * (look.disc - base) * (0.75 + 0.25 * fundus.cup)
     if fundus.view.mm_per_px < 0.02:
         near = np.exp(-((distance / 2.0) ** 2))

@@ -88,7 +88,7 @@ def _tile(kind: Kind) -> Plane:
     if kind == "streaks":
         return _band(rng, 30.0, stretch=5.0)
     if kind == "clouds":
-        return _band(rng, 60.0) + 0.6 * _band(rng, 22.0) + 0.35 * _band(rng, 9.0)
+        return 0.8 * _band(rng, 160.0) + 0.45 * _band(rng, 60.0) + 0.25 * _band(rng, 20.0)
     return _band(rng, 5.0)
 
 

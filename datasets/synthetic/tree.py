@@ -168,12 +168,12 @@ def _arcade(
 
     if temporal:
         x = disc[0] - np.array([0.1, 0.15, 1.05, 2.7, 4.5, 6.6, 8.6, 11.0])
-        y = height * np.array([0.03, 0.35, 0.73, 0.98, 1.0, 0.86, 0.66, 0.5])
+        y = height * np.array([-0.02, 0.30, 0.70, 0.98, 1.0, 0.86, 0.66, 0.5])
         spread = np.array([0.02, 0.08, 0.14, 0.2, 0.25, 0.4, 0.6, 0.8])
     else:
         slope = rng.uniform(0.7, 1.9)
         x = disc[0] + np.array([0.1, 0.25, 0.9, 1.8, 3.2, 4.8])
-        y = np.array([0.1, 0.7, 1.5, 2.2, 3.2, 4.2]) * slope
+        y = np.array([-0.05, 0.6, 1.4, 2.2, 3.2, 4.2]) * slope
         spread = np.array([0.02, 0.08, 0.15, 0.2, 0.35, 0.5])
     knots = np.stack([x, disc[1] * np.linspace(1, 0, len(x)) + up * y], 1)
     knots += rng.normal(0, 1, knots.shape) * spread[:, None]
