@@ -7,7 +7,6 @@ caller and of the metric's name (``mse``, ``mse_image``).
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from imedbench.metrics.selection import Floats, Map, Mask, comparable, compared_values
 
@@ -117,13 +116,20 @@ def ssim(fixed: Map, warped: Map, overlap: Mask | None = None) -> float:
         ContractError: when the arrays do not share one grid.
     """
     where = comparable(fixed, warped, overlap)
-    whole_windows = ndimage.binary_erosion(
-        where, ndimage.generate_binary_structure(2, 2), iterations=SSIM_RADIUS
-    )
+    whole_windows = _whole_windows(where)
     if not whole_windows.any():
         return np.nan
     a, b = np.where(where, fixed, 0.0), np.where(where, warped, 0.0)
     return float(_ssim_map(a, b)[whole_windows].mean())
+
+
+def _whole_windows(where: Mask) -> Mask:
+    """Pixels whose window lies inside the mask and the image."""
+    import cv2
+
+    window = np.ones((2 * SSIM_RADIUS + 1, 2 * SSIM_RADIUS + 1), np.uint8)
+    inner = cv2.erode(where.astype(np.uint8), window, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(inner, np.bool_)
 
 
 def _ssim_map(a: Floats, b: Floats) -> Floats:

@@ -13,7 +13,7 @@ from imedbench.core.errors import ContractError
 from imedbench.statistics.grouping import group_codes, group_sums
 
 Floats = NDArray[np.float64]
-RESAMPLES = 9999
+RESAMPLES = 4999
 _CELLS_AT_ONCE = 2_000_000  # resampled values held in memory
 
 
