@@ -243,7 +243,7 @@ def _from_hub(network: Network) -> State:
         ) from error
     reader = getattr(transformers, network.hub_class)
     try:
-        model = reader.from_pretrained(network.hub_name)
+        model = _cached_or_fetched(reader, network.hub_name)
     except OSError as error:
         raise BadInput(
             f"{network.hub_name}: not in the local cache and the Hugging Face hub cannot be"
@@ -251,3 +251,11 @@ def _from_hub(network: Network) -> State:
             f" ({_NOTICES[MAGIC_LEAP]})"
         ) from error
     return State(model.state_dict())
+
+
+def _cached_or_fetched(reader: Any, name: str) -> Any:
+    """What is cached needs no network, whose time-outs take half a minute."""
+    try:
+        return reader.from_pretrained(name, local_files_only=True)
+    except OSError:
+        return reader.from_pretrained(name)
