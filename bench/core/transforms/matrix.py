@@ -14,7 +14,8 @@ class Homography(Transform):
     """A projective map.
 
     Args:
-        matrix: 3×3; scaled so that its last element is 1 where that is possible.
+        matrix: 3×3; scaled so that its last element is 1 or −1 where that is possible. The sign
+            stays: it says which side of the horizon is in front.
 
     Example:
         >>> Homography([[2, 0, 1], [0, 2, 0], [0, 0, 1]]).apply([[3, 4]])
@@ -27,8 +28,9 @@ class Homography(Transform):
         self.matrix: NDArray[np.float64] = np.array(matrix, np.float64)
         if self.matrix.shape != (3, 3):
             raise ValueError(f"a homography is a 3×3 matrix, this one is {self.matrix.shape}")
-        if abs(self.matrix[2, 2]) > np.finfo(float).eps:
-            self.matrix = self.matrix / self.matrix[2, 2]
+        scale = abs(self.matrix[2, 2])
+        if scale > np.finfo(float).eps:
+            self.matrix = self.matrix / scale
 
     def apply(self, points: ArrayLike) -> Points:
         """Map N×2 points; those on or beyond the horizon come out as NaN."""

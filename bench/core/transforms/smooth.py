@@ -84,6 +84,9 @@ class ThinPlateSpline(Transform):
         target: N×2 px, where they go.
         smoothing: 0 passes through every target; larger bends less.
 
+    Raises:
+        ValueError: when the control points do not span the plane.
+
     Source: Bookstein, Principal warps, IEEE TPAMI 11(6), 1989; solved by
     ``scipy.interpolate.RBFInterpolator``.
     """
@@ -95,6 +98,9 @@ class ThinPlateSpline(Transform):
 
         self.source, self.target = as_points(source), as_points(target)
         self.smoothing = float(smoothing)
+        # SciPy notices most of these, but not all: rounding hides some.
+        if np.linalg.matrix_rank(self.source - self.source[:1]) < 2:
+            raise ValueError("the control points of a spline must not lie on one line")
         self._spline = RBFInterpolator(
             self.source,
             self.target,
