@@ -17,6 +17,7 @@ Example:
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -29,6 +30,7 @@ from typing import Any, TypeVar
 
 from imedbench.core.errors import BadInput
 from imedbench.core.options import PluginSpec, bind_options
+from imedbench.core.wrapping import wrapped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,11 +41,13 @@ class Registry:
     Args:
         kind: what a plugin of this registry is called in messages.
         group: entry-point group that other packages use.
+        wrappers: plugins that take one of this registry, for names such as ``wrapper+plugin``.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(self, kind: str, group: str, wrappers: Registry | None = None) -> None:
         self.kind = kind
         self.group = group
+        self.wrappers = wrappers
         self._factories: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[F], F]:
@@ -54,8 +58,8 @@ class Registry:
         """
 
         def store(factory: F) -> F:
-            if name in self._factories:
-                taken_by = self._factories[name].__module__
+            taken_by = self._owner(name)
+            if taken_by:
                 raise ValueError(f"the {self.kind} name {name!r} is already taken by {taken_by}")
             self._factories[name] = factory
             return factory
@@ -75,6 +79,9 @@ class Registry:
         """
         if name not in self._factories and name in self._entry_points:
             self._import(self._entry_points[name])
+        if name not in self._factories and self.wrappers and "+" in name:
+            outer, _, inner = name.partition("+")
+            return wrapped(self.wrappers.factory(outer), self.factory(inner))
         if name not in self._factories:
             raise BadInput(self.unknown(self.kind, name, self.names()))
         return self._factories[name]
@@ -88,6 +95,14 @@ class Registry:
         spec = PluginSpec.parse(spec) if isinstance(spec, str) else spec
         factory = self.factory(spec.name)
         return factory(**bind_options(factory, spec, self.kind))
+
+    def _owner(self, name: str) -> str:
+        """The module that has a name, also one that has not been imported; empty for none."""
+        if name in self._factories:
+            return self._factories[name].__module__
+        point = self._entry_points.get(name)
+        # While the module that the entry point names is imported, the name is registered by its owner.
+        return "" if point is None or point.module in sys.modules else point.module
 
     @cached_property
     def _entry_points(self) -> dict[str, EntryPoint]:
@@ -104,7 +119,7 @@ class Registry:
     def _import(self, point: EntryPoint) -> None:
         try:
             importlib.import_module(point.module)
-        except ImportError as error:
+        except Exception as error:  # a stranger's module may fail in any way
             raise BadInput(
                 f"the {self.kind} {point.name!r} cannot be imported from {point.module}: {error}"
             ) from error
@@ -119,7 +134,8 @@ class Registry:
         return f"there is no {kind} named {name!r}; {hint}"
 
 
-METHODS = Registry("method", "imedbench.methods")
+WRAPPERS = Registry("method wrapper", "imedbench.wrappers")
+METHODS = Registry("method", "imedbench.methods", WRAPPERS)
 METRICS = Registry("metric", "imedbench.metrics")
 DATASETS = Registry("data set", "imedbench.datasets")
 
@@ -133,7 +149,8 @@ def load_plugin_file(path: Path) -> None:
         BadInput: when the file is missing or fails to import.
     """
     path = path.resolve()
-    name = f"imedbench_plugin_{path.stem}_{abs(hash(path)):x}"
+    # The same name in every process, so that what the plugin defines can be sent between them.
+    name = f"imedbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
