@@ -199,7 +199,7 @@ def test_rounds_interleave_methods_on_one_pair_and_cycle_through_pairs() -> None
         assert len({of.pair_id for _, of in each}) == 1
     assert Counter(each[0][1].pair_id for each in rounds) == {"a": 100, "b": 100, "c": 100}
     first = Counter(each[0][0] for each in rounds)
-    assert min(first.values()) > 70  # each method leads about a third of the rounds
+    assert min(first[name] for name in "mno") > 70  # each method leads about a third of the rounds
 
 
 def test_rounds_are_repeatable() -> None:

@@ -37,6 +37,14 @@ def test_equal_methods_share_the_first_place() -> None:
     np.testing.assert_array_equal(rank_stability(np.zeros((4, 2))).probability_best, [0.5, 0.5])
 
 
+def test_sums_in_another_order_tie_all_the_same() -> None:
+    scores = np.array([[0.1, 0.3], [0.2, 0.2], [0.3, 0.1], [1.0, 1.0]])
+    assert scores[:3, 0].sum() != scores[:3, 1].sum()
+    found = rank_stability(scores, ["left", "left", "left", "right"])
+    np.testing.assert_array_equal(found.probability_best, [0.5, 0.5])
+    np.testing.assert_array_equal(found.rank, [1.5, 1.5])
+
+
 def test_probability_of_best_equals_the_closed_form() -> None:
     # On three eyes a wins by 1, on one it loses by 2: with k draws of that eye out of 4, a is best
     # for k = 0 or 1 (4 − 3k > 0), never tied. k is binomial(4, 1/4).

@@ -83,13 +83,13 @@ def rank_stability(
     if not np.isfinite(costs).all():
         raise ContractError("ranks by the mean need a finite score of every method on every pair")
     sums, counts = group_sums(costs, group_codes(len(costs), groups))
-    ranks = stats.rankdata(_resampled_means(sums, counts, resamples, seed), axis=1)
+    ranks = _ranks(_resampled_means(sums, counts, resamples, seed))
     first = ranks == ranks.min(axis=1, keepdims=True)
     tail = (1 - level) / 2
     low, high = np.quantile(ranks, [tail, 1 - tail], axis=0, method="inverted_cdf")
     return RankStability(
         probability_best=(first / first.sum(axis=1, keepdims=True)).mean(axis=0),
-        rank=stats.rankdata(costs.mean(axis=0)),
+        rank=_ranks(costs.mean(axis=0)),
         rank_low=low,
         rank_high=high,
         level=level,
@@ -98,7 +98,7 @@ def rank_stability(
 
 
 def _resampled_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
-    """Means of each bootstrap sample (rows) by method (columns), in an arbitrary unit."""
+    """Means of each bootstrap sample (rows) by method (columns)."""
     rng = np.random.default_rng(seed)
     n_groups = counts.size
     batch = max(1, _CELLS_AT_ONCE // n_groups)
@@ -107,10 +107,13 @@ def _resampled_means(sums: Floats, counts: Floats, resamples: int, seed: int) ->
         size = min(batch, resamples - start)
         weights = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=size)
         means.append((weights @ sums) / (weights @ counts)[:, None])
-    found = np.concatenate(means)
-    # Methods with equal scores must tie whatever the order of summation.
-    resolution = 1e-12 * np.abs(found).max()
-    return np.round(found / resolution) if resolution else found
+    return np.concatenate(means)
+
+
+def _ranks(means: Floats) -> Floats:
+    """Ranks along the last axis; means that differ by rounding only, by order of summation, tie."""
+    resolution = 1e-12 * np.abs(means).max()
+    return stats.rankdata(np.round(means / resolution) if resolution else means, axis=-1)
 
 
 def critical_difference(
