@@ -11,7 +11,10 @@ from typing import Any, Literal
 
 from imedbench.core.datasets import Dataset
 from imedbench.core.errors import BadInput, ConfigDrift
+from imedbench.core.options import PluginSpec, option_types
+from imedbench.core.registry import DATASETS
 from imedbench.core.types import Split
+from imedbench.opening import is_path
 
 FILE = "run.json"
 Subset = Literal["all", "train", "test"]
@@ -67,13 +70,13 @@ def default_folder(data: str) -> Path:
     return Path("runs") / re.sub(r"[^A-Za-z0-9.]+", "-", data).strip("-")
 
 
-def check_drift(config: RunConfig, dataset: Dataset) -> None:
-    """Refuse to continue a folder whose rows were made with other settings.
+def has_drifted(config: RunConfig, dataset: Dataset) -> bool:
+    """Whether a run folder's rows were made with other settings and may be thrown away.
 
     Adding methods, splits or metrics to a run is fine; what every row depends on must not change.
 
     Raises:
-        ConfigDrift: naming the setting, both values and the ways out.
+        ConfigDrift: when they may not: names the setting, both values and the ways out.
     """
     stored = read_run(config.out)["config"] if (config.out / FILE).is_file() else {}
     for name, now in fixed_settings(config, dataset).items():
@@ -83,6 +86,9 @@ def check_drift(config: RunConfig, dataset: Dataset) -> None:
                 f"{config.out}: holds results for {name} = {before}, now {now} is asked for; give"
                 " another --out, or --recompute to replace them"
             )
+        if before != now:
+            return True
+    return False
 
 
 def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
@@ -100,20 +106,30 @@ def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
 
 
 def data_identity(data: str) -> str:
-    """The data set's spec, with a path made absolute so that it means the same from anywhere."""
-    return os.path.abspath(data) if os.path.exists(data) else data
+    """The data set's spec in one spelling, its paths absolute: it means the same from anywhere."""
+    if is_path(data):
+        return os.path.abspath(data)
+    spec = PluginSpec.parse(data)
+    types = option_types(DATASETS.factory(spec.name))
+    options = {
+        name: os.path.abspath(value) if types.get(name) is Path else value
+        for name, value in spec.options.items()
+    }
+    return str(PluginSpec(spec.name, options))
 
 
 def write_run(config: RunConfig, dataset: Dataset, provenance: dict[str, Any]) -> None:
     """Write ``run.json``: the settings, and on what machine and software they were used."""
+    before = read_run(config.out)["plugins"] if (config.out / FILE).is_file() else []
     content = {
         "config": fixed_settings(config, dataset),
-        "plugins": [os.path.abspath(plugin) for plugin in config.plugins],
+        "plugins": sorted({*before, *(os.path.abspath(plugin) for plugin in config.plugins)}),
         "provenance": provenance,
     }
     config.out.mkdir(parents=True, exist_ok=True)
     unfinished = config.out / f"{FILE}.tmp"
-    unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(config.out / FILE)
 
 
@@ -127,8 +143,8 @@ def read_run(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"{folder}: no run here (there is no {FILE})")
     try:
-        content = json.loads(path.read_text())
-        content["config"], content["provenance"]
-    except (ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["config"], content["provenance"], content["plugins"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: damaged ({error}); run again into a new folder") from error
     return dict(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,11 @@ def save_diagnostics(run: Path, key: str, diagnostics: Diagnostics) -> None:
             buffer, moving=matches.moving, fixed=matches.fixed, inliers=matches.inliers
         )
         (folder / _MATCHES).write_bytes(buffer.getvalue())
+
+
+def remove_diagnostics(run: Path, key: str) -> None:
+    """Delete what was kept of a row."""
+    shutil.rmtree(run / FOLDER / key, ignore_errors=True)
 
 
 def load_matches(run: Path, key: str) -> Matches | None:

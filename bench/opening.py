@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imedbench.core.datasets import Dataset
 from imedbench.core.errors import BadInput
-from imedbench.core.options import PluginSpec, option_types
+from imedbench.core.options import PluginSpec
 from imedbench.core.registry import DATASETS
 
 
@@ -24,13 +24,17 @@ def open_dataset(text: str) -> Dataset:
         Traceback (most recent call last):
         imedbench.core.errors.BadInput: there is no data set named 'no-such-set'; known: ...
     """
-    path = Path(text)
-    if path.exists():
-        return _recognised(path)
+    if is_path(text):
+        return _recognised(Path(text))
     if "/" in text and ":" not in text:
         raise BadInput(f"{text}: no such file or folder")
-    dataset: Dataset = DATASETS.create(_with_root(PluginSpec.parse(text)))
+    dataset: Dataset = DATASETS.create(text)
     return dataset
+
+
+def is_path(text: str) -> bool:
+    """Whether a text means files; a folder that happens to have a data set's name does not."""
+    return text not in DATASETS.names() and Path(text).exists()
 
 
 def _recognised(path: Path) -> Dataset:
@@ -43,11 +47,3 @@ def _recognised(path: Path) -> Dataset:
         f"{path}: no known kind of data set; give a pairs.csv, a folder with one, or say which:"
         f" NAME:root={path}"
     )
-
-
-def _with_root(spec: PluginSpec) -> PluginSpec:
-    """The spec itself, once it is sure that a data set that needs files was told where."""
-    needs_root = "root" in option_types(DATASETS.factory(spec.name))
-    if needs_root and "root" not in spec.options:
-        raise BadInput(f"the data set {spec.name!r} needs its folder: {spec.name}:root=FOLDER")
-    return spec

@@ -13,6 +13,7 @@ from imedbench.config import RunConfig, read_run
 from imedbench.core.datasets import Dataset, MissingSplit
 from imedbench.core.errors import BadInput
 from imedbench.core.registry import load_plugin_file
+from imedbench.leaks import leak_warnings
 from imedbench.opening import open_dataset
 from imedbench.runner import Observer
 from imedbench.scoring import score
@@ -36,6 +37,10 @@ class OpenRun:
     dataset: Dataset
     store: Store
 
+    def warnings(self) -> list[str]:
+        """What a reader of any table of this run must know: methods judged on eyes they know."""
+        return leak_warnings(self.store.methods(), self.dataset.info.name, self.store.pairs())
+
     def table(self) -> pd.DataFrame:
         """One row for each method, split and pair; see `imedbench.tables.pair_table`."""
         return pair_table(self.store)
@@ -52,7 +57,7 @@ def open_run(folder: Path, data: str | None = None) -> OpenRun:
         BadInput: when the folder holds no run, or the data set is not where it was.
     """
     settings = read_run(folder)
-    for plugin in settings.get("plugins", []):
+    for plugin in settings["plugins"]:
         load_plugin_file(Path(plugin))
     spec = data or settings["config"]["data"]
     try:

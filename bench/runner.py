@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from imedbench.config import RunConfig, check_drift, write_run
+from imedbench.config import RunConfig, has_drifted, write_run
 from imedbench.content import pair_hash, prediction_key, seed_for
 from imedbench.core.datasets import Dataset, PairRef
-from imedbench.core.errors import BadInput, ConfigDrift
-from imedbench.core.options import PluginSpec, bind_options
+from imedbench.core.errors import BadInput, ConfigDrift, Declined
+from imedbench.core.options import PluginSpec
 from imedbench.core.registry import METHODS
-from imedbench.core.types import ImagePair, Registration
-from imedbench.diagnostics import save_diagnostics
+from imedbench.core.types import ImagePair, MethodInfo, Outcome, Registration
+from imedbench.diagnostics import remove_diagnostics, save_diagnostics
 from imedbench.environment import provenance, source_hash
 from imedbench.store import Prediction, Store
 from imedbench.verdict import judge
@@ -63,34 +64,54 @@ def run(config: RunConfig, dataset: Dataset, observer: Observer | None = None) -
         ConfigDrift: when the folder holds rows made in another way.
     """
     observer = observer or Silence()
-    specs = [canonical_spec(spec) for spec in config.methods]
+    methods = {method.spec: method for method in map(look_up, config.methods)}
     refs = [ref for split in config.splits for ref in wanted(config, dataset.refs(split))]
     if not refs:
         raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
-    check_drift(config, dataset)
+    drifted = has_drifted(config, dataset)
     store = Store(config.out, create=True)
     try:
-        if config.recompute:
+        if drifted:
+            store.forget_everything()
+        elif config.recompute:
             store.forget_pairs()
         write_run(config, dataset, provenance(config.device, config.threads))
         store.set_pairs(refs)
-        observer.begin(len(specs) * len(refs))
-        for spec in specs:
-            observer.method(spec)
-            _MethodRun(config, dataset, store, spec, observer).run(refs)
+        observer.begin(len(methods) * len(refs))
+        for method in methods.values():
+            observer.method(method.spec)
+            _MethodRun(config, dataset, store, method, observer).run(refs)
     finally:
         store.close()
 
 
-def canonical_spec(spec: str) -> str:
-    """A spec with its options sorted, once the method and the options are known to exist.
+@dataclass(frozen=True)
+class AskedMethod:
+    """A method that a run is to use.
+
+    Args:
+        spec: with its options sorted.
+        code: hash of its source.
+        info: what it is; None where it declines to be built here.
+    """
+
+    spec: str
+    code: str
+    info: MethodInfo | None
+
+
+def look_up(text: str) -> AskedMethod:
+    """Find a method and make sure that its options fit.
 
     Raises:
-        BadInput: when they do not.
+        BadInput: when there is no such method or option.
     """
-    parsed = PluginSpec.parse(spec)
-    bind_options(METHODS.factory(parsed.name), parsed, "method")
-    return str(parsed)
+    spec = PluginSpec.parse(text)
+    code = source_hash(METHODS.factory(spec.name).__module__)
+    try:
+        return AskedMethod(str(spec), code, METHODS.create(spec).info)
+    except Declined:  # the worker meets the same and writes the reason into every row
+        return AskedMethod(str(spec), code, None)
 
 
 def wanted(config: RunConfig, refs: Sequence[PairRef]) -> list[PairRef]:
@@ -102,20 +123,22 @@ class _MethodRun:
     """One method over its pairs, in as many workers as the settings say."""
 
     def __init__(
-        self, config: RunConfig, dataset: Dataset, store: Store, spec: str, observer: Observer
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        store: Store,
+        method: AskedMethod,
+        observer: Observer,
     ) -> None:
         self.config, self.dataset, self.store = config, dataset, store
-        self.spec, self.observer = spec, observer
-        factory = METHODS.factory(PluginSpec.parse(spec).name)
-        self.code = source_hash(factory.__module__)
-        self.info = METHODS.create(spec).info
-        self.stored = store.keys(spec)
+        self.method, self.spec, self.observer = method, method.spec, observer
+        self.stored = store.keys(method.spec)
         self._lock = threading.Lock()  # one writer at a time
         self._stopping = threading.Event()
 
     def run(self, refs: Sequence[PairRef]) -> None:
         """Compute what has no row."""
-        self.store.set_method(self.spec, self.info)
+        self.store.set_method(self.spec, self.method.info)
         jobs: SimpleQueue[PairRef] = SimpleQueue()
         for ref in refs:
             jobs.put(ref)
@@ -158,13 +181,13 @@ class _MethodRun:
         self.observer.row(self.spec, ref.pair_id)
 
     def _key(self, ref: PairRef, pair: ImagePair) -> str:
-        info = self.dataset.info
+        data, method = self.dataset.info, self.method.info
         return prediction_key(
             method=self.spec,
-            code=self.code,
-            weights=self.info.weights,
-            version=self.info.version,
-            data=f"{info.name} {info.version} {ref.split}",
+            code=self.method.code,
+            weights=method.weights if method else "",
+            version=method.version if method else "",
+            data=f"{data.name} {data.version} {ref.split}",
             pair=pair_hash(pair),
             seed=self.config.seed,
         )
@@ -176,13 +199,14 @@ class _MethodRun:
         old_key, outcome = self.stored[ref.split, ref.pair_id, 0]
         if old_key == key and outcome.is_answer:
             return True
-        if old_key != key and not self.config.recompute:
+        if old_key != key and outcome.is_answer and not self.config.recompute:
             raise ConfigDrift(
                 f"{self.config.out}: its row of {self.spec} on {ref.pair_id} was made with other"
                 " code, weights or images; give another --out, or --recompute to replace it"
             )
         with self._lock:
             self.store.remove(old_key)
+            remove_diagnostics(self.config.out, old_key)
         return False
 
     def _judged(self, ref: PairRef, pair: ImagePair, key: str, answer: Answer) -> Prediction:
@@ -190,7 +214,10 @@ class _MethodRun:
         result = answer.registration or Registration.failed("none")
         if result.fixed_from_moving is not None:
             transform = result.fixed_from_moving
-            outcome, reason = judge(transform, pair.fixed.shape, pair.moving.shape)
+            try:
+                outcome, reason = judge(transform, pair.fixed.shape, pair.moving.shape)
+            except Exception as error:  # a plugin may bring a transform of its own
+                outcome, reason = Outcome.CRASH, f"its transform raised {error!r}"
         return Prediction(
             key=key,
             method=self.spec,

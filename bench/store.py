@@ -116,16 +116,18 @@ class Store:
         self.path = folder / self.FILE
         if not create and not self.path.is_file():
             raise BadInput(f"{folder}: no run here (there is no {self.FILE})")
-        folder.mkdir(parents=True, exist_ok=True)
-        # Worker threads write under the runner's lock, hence one connection for all of them.
-        self._db = sqlite3.connect(self.path, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Worker threads write under the runner's lock, hence one connection for all of them.
+            self._db = sqlite3.connect(self.path, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._open_schema()
         except sqlite3.DatabaseError as error:
             raise BadInput(f"{self.path}: not a database of imedbench ({error})") from error
+        except OSError as error:
+            raise BadInput(f"{folder}: cannot be made or used ({error.strerror})") from error
 
     def _open_schema(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -136,8 +138,7 @@ class Store:
                 f"{self.path}: written by another version of imedbench (schema {version}, this one"
                 f" reads {SCHEMA_VERSION}); run again into a new folder"
             )
-        with self._db:
-            self._db.executescript(f"{_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
+        self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
     def close(self) -> None:
         """Close the database."""
@@ -146,10 +147,10 @@ class Store:
     # What a run is meant to cover
 
     def set_pairs(self, refs: Iterable[PairRef]) -> None:
-        """Add the pairs that the run covers; those already there stay."""
+        """Add the pairs that the run covers, or bring what is known of them up to date."""
         with self._db:
             self._db.executemany(
-                "INSERT OR IGNORE INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         *(r.split, r.pair_id, i, r.subset, r.group),
@@ -163,6 +164,12 @@ class Store:
         """Empty the list of pairs, for a run that is to cover others."""
         with self._db:
             self._db.execute("DELETE FROM pairs")
+
+    def forget_everything(self) -> None:
+        """Empty the database, for a run with other settings."""
+        with self._db:
+            for table in ("scores", "predictions", "methods", "pairs"):
+                self._db.execute(f"DELETE FROM {table}")
 
     def pairs(self) -> list[PairRef]:
         """The pairs the run covers, split by split in the data set's order."""

@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -19,6 +21,9 @@ from imedbench.core.errors import Declined, ImedbenchError
 from imedbench.core.registry import METHODS, load_plugin_file
 from imedbench.core.stages import collect_stages
 from imedbench.core.types import Image, Method, Outcome, Registration
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_STARTING = threading.Lock()  # one process at a time: they inherit this one's environment
 
 
 @dataclass(frozen=True)
@@ -89,18 +94,30 @@ class Worker:
         self._not_ready: NotReady | None = None
 
     def call(self, task: Task) -> Answer:
-        """Run the method on a pair; a call that hangs or dies costs the process, not the run."""
+        """Run the method on a pair; a call that hangs or dies costs the process, not the run.
+
+        The first call of a process is made twice, and its second answer counts: the first one
+        allocates and compiles.
+        """
         if self._process is None and self._not_ready is None:
             self._not_ready = self._start()
+            if self._not_ready is None:
+                warm_up = self._ask(task)
+                if self._process is None:
+                    return warm_up
         if self._not_ready is not None:
             return Answer(self._not_ready.outcome, reason=self._not_ready.reason)
+        return self._ask(task)
+
+    def _ask(self, task: Task) -> Answer:
+        """One call; without an answer the process is ended."""
         try:
             self._connection.send(task)
             if self._connection.poll(self.timeout_s):
                 answer: Answer = self._connection.recv()
                 return answer
             outcome, reason = Outcome.TIMEOUT, f"no answer within {self.timeout_s:g} s"
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+        except (EOFError, OSError):
             outcome, reason = self._cause_of_death()
         self.close()
         return Answer(outcome, reason=reason)
@@ -120,7 +137,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()
         self._process = context.Process(target=_serve, args=(child, self.settings), daemon=True)
-        with _thread_limits(self.settings.threads):
+        with _child_environment(self.settings.threads):
             self._process.start()
         child.close()
         try:
@@ -128,7 +145,7 @@ class Worker:
                 reply: NotReady | None = self._connection.recv()
             else:
                 reply = NotReady(Outcome.CRASH, f"not set up within {10 * self.timeout_s:g} s")
-        except EOFError:
+        except (EOFError, OSError):
             reply = NotReady(*self._cause_of_death())
         if reply is not None:
             self.close()
@@ -145,29 +162,32 @@ class Worker:
         return Outcome.CRASH, f"the process died ({cause})"
 
 
-class _thread_limits:  # noqa: N801 - used as a context manager, reads as a verb
-    """Environment that the numerical libraries of a child read once, when they are imported."""
+@contextmanager
+def _child_environment(threads: int) -> Iterator[None]:
+    """What a child inherits from the moment it is started in.
 
-    NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.NAMES}
-        os.environ.update(dict.fromkeys(self.NAMES, str(self.threads)))
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    The numerical libraries read their number of threads once, when they are imported. Ctrl-C is
+    for the parent, which closes the pipe.
+    """
+    with _STARTING:
+        before = dict(os.environ)
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for name in _THREAD_VARIABLES:
+                if name in before:
+                    os.environ[name] = before[name]
+                else:
+                    del os.environ[name]
 
 
 def _serve(connection: Connection, settings: WorkerSettings) -> None:
     """Set up a method and answer tasks until the other side hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes the pipe
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(2, 1)  # what a method prints must not get into what the command prints
     try:
         method = _set_up(settings)
         connection.send(None)
@@ -177,16 +197,30 @@ def _serve(connection: Connection, settings: WorkerSettings) -> None:
     except Exception as error:
         connection.send(NotReady(Outcome.CRASH, f"setting it up raised {_described(error)}"))
         return
-    warm = False
     while True:
         try:
             task: Task = connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             return
-        if not warm:
-            answer(method, task, settings.device)  # the first call allocates and compiles
-            warm = True
-        connection.send(answer(method, task, settings.device))
+        _send(connection, answer(method, task, settings.device))
+
+
+def _send(connection: Connection, reply: Answer) -> None:
+    try:
+        connection.send(reply)
+    except BrokenPipeError:
+        sys.exit()  # the parent is gone
+    except Exception as error:  # a plugin may return what cannot leave its process
+        reason = f"its answer cannot be sent: {_described(error)}"
+        connection.send(Answer(Outcome.CRASH, reason=reason))
+
+
+def _end_with_parent() -> None:
+    """Leave no process behind that hangs in a method when its parent was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _set_up(settings: WorkerSettings) -> Method:

@@ -169,7 +169,11 @@ def register_metric(
     def store(
         compute: Callable[[RegisteredPair], float],
     ) -> Callable[[RegisteredPair], float]:
-        METRICS.register(info.name)(lambda: Metric(info, compute))
+        def build() -> Metric:
+            return Metric(info, compute)
+
+        build.__module__ = compute.__module__  # the one to blame when a name is taken
+        METRICS.register(info.name)(build)
         return compute
 
     return store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import types
 import typing
@@ -41,8 +42,9 @@ class PluginSpec:
         options: dict[str, str] = {}
         for part in parts:
             key, _, value = part.partition("=")
-            if options.setdefault(key.replace("-", "_"), value) is not value:
+            if (key := key.replace("-", "_")) in options:
                 raise BadInput(f"{text!r} gives the option {key!r} twice")
+            options[key] = value
         return cls(name, dict(sorted(options.items())))
 
     def __str__(self) -> str:
@@ -59,7 +61,7 @@ def bind_options(factory: Callable[..., Any], spec: PluginSpec, kind: str) -> di
         kind: what to call the plugin in messages.
 
     Raises:
-        BadInput: for an option the plugin does not have, or a value of the wrong type.
+        BadInput: for an option the plugin does not have or lacks, or a value of the wrong type.
     """
     known = option_types(factory)
     bound: dict[str, Any] = {}
@@ -72,6 +74,10 @@ def bind_options(factory: Callable[..., Any], spec: PluginSpec, kind: str) -> di
             bound[key] = _converted(text, known[key])
         except ValueError as error:
             raise BadInput(f"{kind} {spec.name!r}, option {key}={text!r}: {error}") from None
+    defaults = option_defaults(factory)
+    for key in known:
+        if key not in bound and key not in defaults:
+            raise BadInput(f"the {kind} {spec.name!r} needs its option {key}: {spec.name}:{key}=…")
     return bound
 
 
@@ -124,8 +130,11 @@ def _truth(text: str) -> bool:
 
 
 def _number(text: str, kind: type[int] | type[float]) -> int | float:
+    noun = "whole number" if kind is int else "number"
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
-        noun = "whole number" if kind is int else "number"
         raise ValueError(f"not a {noun}") from None
+    if math.isnan(value):
+        raise ValueError(f"not a {noun}")
+    return value

@@ -94,14 +94,18 @@ class Registry:
         """
         spec = PluginSpec.parse(spec) if isinstance(spec, str) else spec
         factory = self.factory(spec.name)
-        return factory(**bind_options(factory, spec, self.kind))
+        options = bind_options(factory, spec, self.kind)
+        try:
+            return factory(**options)
+        except ValueError as error:
+            raise BadInput(f"the {self.kind} {str(spec)!r} cannot be made: {error}") from error
 
     def _owner(self, name: str) -> str:
         """The module that has a name, also one that has not been imported; empty for none."""
         if name in self._factories:
             return self._factories[name].__module__
         point = self._entry_points.get(name)
-        # While the module that the entry point names is imported, the name is registered by its owner.
+        # While the module that the entry point names is imported, its owner registers the name.
         return "" if point is None or point.module in sys.modules else point.module
 
     @cached_property

@@ -5,10 +5,11 @@ Coordinates everywhere: pixel centres at integers, 0-based, x right, y down, poi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,10 @@ class Image:
         return self.pixels if self.pixels.ndim == 2 else np.ascontiguousarray(self.pixels[..., 1])
 
 
+def _are_point_rows(first: Points, second: Points) -> bool:
+    return first.shape == second.shape and first.ndim == 2 and first.shape[1] == 2
+
+
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
     """What is known of a pair and never shown to a method.
@@ -97,7 +102,7 @@ class GroundTruth:
             raise ContractError("landmarks need both their moving and their fixed points")
         if self.moving_points is None or self.fixed_points is None:
             return
-        if self.moving_points.shape != self.fixed_points.shape or self.moving_points.ndim != 2:
+        if not _are_point_rows(self.moving_points, self.fixed_points):
             raise ContractError("landmarks must be two N×2 arrays of equal length")
         if not (np.isfinite(self.moving_points).all() and np.isfinite(self.fixed_points).all()):
             raise ContractError("landmarks must be finite numbers")
@@ -134,11 +139,20 @@ class Matches:
         moving: N×2 px in the moving image.
         fixed: N×2 px in the fixed image.
         inliers: bool N, those the robust estimator kept.
+
+    Raises:
+        ContractError: when the arrays do not match.
     """
 
     moving: Points
     fixed: Points
     inliers: Mask
+
+    def __post_init__(self) -> None:
+        if not _are_point_rows(self.moving, self.fixed):
+            raise ContractError("matches must be two N×2 arrays of equal length")
+        if self.inliers.shape != (len(self.moving),) or self.inliers.dtype != np.bool_:
+            raise ContractError("the inliers of N matches are a bool array of length N")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +162,41 @@ class Diagnostics:
     Args:
         matches: point correspondences, if it works with any.
         images: pictures by name (``fixed_vessels``, ``fake_octa``, …), uint8 or bool arrays.
-        values: numbers by name (``n_matches``, ``n_keypoints_fixed``, ``estimator`` …).
+        values: numbers by name (``n_matches``, ``n_keypoints_fixed``, ``estimator`` …); NumPy's
+            own become Python's.
+
+    Raises:
+        ContractError: when a picture cannot be drawn or a value cannot be stored.
     """
 
     matches: Matches | None = None
     images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     values: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, image in self.images.items():
+            _check_picture(name, image)
+        plain = {name: _plain(name, value) for name, value in self.values.items()}
+        object.__setattr__(self, "values", plain)
+
+
+def _check_picture(name: str, image: NDArray[Any]) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ContractError(f"a picture's name is letters, digits, _ and -, this one is {name!r}")
+    drawable = image.dtype in (np.uint8, np.bool_) and image.size > 0
+    if not drawable or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ContractError(
+            f"picture {name!r} must be uint8 or bool, H×W or H×W×3, it is {image.dtype}"
+            f" {image.shape}"
+        )
+
+
+def _plain(name: str, value: Any) -> float | int | str | bool:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, float | int | str):
+        kind = type(value).__name__
+        raise ContractError(f"diagnostic value {name!r} must be a number or text, it is a {kind}")
+    return plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +210,8 @@ class Registration:
         diagnostics: what reports may draw.
 
     Raises:
-        ContractError: when there is neither a transform nor a reason, or both.
+        ContractError: when there is neither a transform nor a reason, or both, or when a part is
+            not what it should be.
 
     Example:
         >>> Registration.failed("3 matches, 4 are needed").reason
@@ -184,6 +228,11 @@ class Registration:
             raise ContractError(
                 "a Registration holds a transform or the reason for none, not both or neither"
             )
+        if not isinstance(self.fixed_from_moving, Transform | None):
+            kind = type(self.fixed_from_moving).__name__
+            raise ContractError(f"fixed_from_moving must be a Transform, this one is a {kind}")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise ContractError(f"confidence must be in [0, 1], this one is {self.confidence}")
 
     @classmethod
     def failed(cls, reason: str, diagnostics: Diagnostics | None = None) -> Registration:
