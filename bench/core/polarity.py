@@ -17,8 +17,8 @@ Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Plane = NDArray[np.float32]
 
-_PROBE_SIZE = 384  # px, longer side of the copy on which polarity is decided
-_RIDGE_SIGMAS = (1.5, 2.5, 4.0)  # px on that copy
+_PROBE_SIZE = 320  # px, longer side of the copy on which polarity is decided
+_RIDGE_SIGMAS = (1.5, 3.0, 6.0)  # px on that copy
 _DARK_LEVEL = 0.12  # of the 95th percentile: darker than this may be outside the field of view
 _RIM = 1 / 128  # of the shorter side, by which the mask shrinks: an aperture's edge is blurred
 
