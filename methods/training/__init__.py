@@ -9,9 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING
 
 from imedbench.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from imedbench.methods.training.config import RunConfig
 
 FOLDER = Path(__file__).parent
 
@@ -48,6 +52,22 @@ def run(
     Raises:
         BadInput: for an unknown task, bad settings or data, or a missing ``train`` extra.
     """
+    from imedbench.methods.training.config import read_config
+
+    module, kind = load_task(task)
+    config = read_config(kind, config_path or FOLDER / f"{task}.toml")
+    module.train(config, data, out, resume=resume)
+
+
+def load_task(task: str) -> tuple[ModuleType, type[RunConfig]]:
+    """The module of a training, whose ``train`` runs it, and the class of its settings.
+
+    Args:
+        task: one of `TASKS`.
+
+    Raises:
+        BadInput: for an unknown task or a missing ``train`` extra.
+    """
     if task not in TASKS:
         raise BadInput(f"{task}: unknown training, known are {', '.join(TASKS)}")
     name, config_name = TASKS[task]
@@ -57,7 +77,4 @@ def run(
         if error.name not in {"lightning", "tensorboard"}:
             raise
         raise BadInput("training needs more: pip install 'imedbench[train]'") from error
-    from imedbench.methods.training.config import read_config
-
-    config = read_config(getattr(module, config_name), config_path or FOLDER / f"{task}.toml")
-    module.train(config, data, out, resume=resume)
+    return module, getattr(module, config_name)
