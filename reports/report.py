@@ -13,6 +13,8 @@ import pandas as pd
 from imedbench.core.datasets import PairRef
 from imedbench.core.types import SPLITS
 from imedbench.diagnostics import load_matches
+from imedbench.grading import protocol_ranks
+from imedbench.protocols import PROTOCOLS, RankTable
 from imedbench.reports import analysis
 from imedbench.reports.figures import Example, draw_examples, draw_picture
 from imedbench.reports.pictures import draw_matches
@@ -65,7 +67,10 @@ def _content(run: OpenRun, table: pd.DataFrame, figures: dict[str, list[Any]]) -
         "figures": figures,
         "pairs": _per_pair(table),
         "headline": HEADLINE,
+        "warnings": run.warnings(),
+        "ranks": _ranks(run),
         "detail": DETAIL,
+        "protocols": PROTOCOLS,
         "provenance": run.settings["provenance"],
         # A path says nothing to a reader elsewhere: the last part of it does.
         "settings": {k: Path(v).name if k == "data" else v for k, v in settings.items()},
@@ -85,6 +90,12 @@ def _split(table: pd.DataFrame, split: str) -> dict[str, Any]:
         "comparisons": analysis.comparisons(table, split, metric, best, rest) if best else [],
         "shown": [m for m in DETAIL if any(m in row.means for row in rows)],
     }
+
+
+def _ranks(run: OpenRun) -> dict[str, RankTable]:
+    """How the methods rank under every protocol, by split; none where pairs lack answers."""
+    found = {split: protocol_ranks(run, split) for split in {r.split for r in run.store.pairs()}}
+    return {split: table for split, table in sorted(found.items()) if table is not None}
 
 
 def _per_pair(table: pd.DataFrame) -> list[dict[str, Any]]:

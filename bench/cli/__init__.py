@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import data, plugins, register, report, run
+from imedbench.cli import compare, data, latency, plugins, register, report, run, train
 
 app = typer.Typer(
     name="imedbench",
@@ -39,6 +39,10 @@ app.command("run")(run.run_command)
 app.command("score")(run.score_command)
 app.command("report")(report.report_command)
 app.command("register")(register.register_command)
+app.command("compare")(compare.compare_command)
+app.command("verify")(compare.verify_command)
+app.command("latency")(latency.latency_command)
+app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
 app.add_typer(data.app, name="data")

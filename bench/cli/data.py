@@ -19,6 +19,7 @@ def check_command(
     """Read every file of a data set and say what is in it.
 
     Example:
+
     imedbench data check my/pairs.csv
     """
     from imedbench.checking import check_dataset

@@ -26,6 +26,7 @@ def list_command(
     """List what there is, built in and from plugins.
 
     Example:
+
     imedbench list methods --plugin my_method.py
     """
     from imedbench.cli.show import print_json, print_table
@@ -52,6 +53,7 @@ def info_command(
     """Everything known of one method, data set or metric, with its options.
 
     Example:
+
     imedbench info sift
     """
     from imedbench.cli.show import print_json, print_table

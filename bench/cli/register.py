@@ -39,6 +39,7 @@ def register_command(
     finds no usable transform.
 
     Example:
+
     imedbench register fundus.png octa.png --method ecc --out aligned
     """
     from imedbench.cli.show import output, print_json, remarks

@@ -25,6 +25,7 @@ def report_command(
     """Write report.md with tables and pictures.
 
     Example:
+
     imedbench report runs/synthetic
     """
     from imedbench.cli.show import ProgressBar, output

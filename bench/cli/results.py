@@ -30,6 +30,7 @@ def show_results(run: OpenRun, *, as_json: bool = False) -> bool:
             {
                 "run": str(run.folder),
                 "complete": missing.empty,
+                "warnings": run.warnings(),
                 "summary": summary.astype(object).where(summary.notna(), None).to_dict("records"),
                 "provenance": run.settings["provenance"],
             }
@@ -37,6 +38,8 @@ def show_results(run: OpenRun, *, as_json: bool = False) -> bool:
     else:
         for split, part in summary.groupby("split", sort=False):
             _print_split(run, str(split), part)
+        for warning in run.warnings():
+            output.print(f"warning: {warning}", style="yellow", highlight=False)
         output.print(_legend(), style="dim", highlight=False)
         output.print(f"Rows in {run.folder}; pictures by: imedbench report {run.folder}")
     if not missing.empty:

@@ -69,6 +69,7 @@ def run_command(
     """Run methods on pairs, score them and print the table. The same command again resumes.
 
     Examples:
+
     imedbench run
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
@@ -110,6 +111,7 @@ def score_command(
     """Score stored predictions again, with other metrics or a corrected ground truth.
 
     Example:
+
     imedbench score runs/synthetic --metrics tre_mean,dice
     """
     from imedbench.core.registry import METRICS

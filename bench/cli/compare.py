@@ -1,0 +1,71 @@
+"""`imedbench compare` and `imedbench verify`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from imedbench.cli.options import JsonOption, RunFolder, names
+
+FAILED = 1  # exit code
+
+
+def compare_command(
+    base: Annotated[str, typer.Argument(help="FOLDER or FOLDER@METHOD.", show_default=False)],
+    new: Annotated[str, typer.Argument(help="FOLDER or FOLDER@METHOD.", show_default=False)],
+    metrics: Annotated[str, typer.Option(help="Comma-separated.")] = "failures,tre_mean,mse",
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option("--fail-if", help="Exit code 1 if METRIC>+5%, METRIC>+0.5 or METRIC<-5%."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare two runs, or two methods, pair by pair.
+
+    Examples:
+
+    imedbench compare runs/synthetic@sift runs/synthetic@ecc
+
+    imedbench compare runs/base runs/new --fail-if "tre_mean>+5%" --fail-if "failures>+0"
+    """
+    from imedbench.cli.comparison import show_comparison
+    from imedbench.cli.show import remarks
+    from imedbench.comparing import Condition, Side, compare_runs
+
+    conditions = [Condition.parse(text) for text in fail_if or []]
+    chosen = tuple(dict.fromkeys([*names(metrics), *(c.metric for c in conditions)]))
+    rows = compare_runs(Side.parse(base), Side.parse(new), chosen)
+    show_comparison(rows, as_json=json)
+    met = [(c, row) for c in conditions for row in rows if c.is_met(row)]
+    for condition, row in met:
+        remarks.print(f"failed: {condition.text} by {row.method}, {row.split}", highlight=False)
+    if met:
+        raise typer.Exit(FAILED)
+
+
+def verify_command(
+    run: RunFolder,
+    sample: Annotated[int, typer.Option(min=1, help="Rows of each method.")] = 3,
+    repeat: Annotated[int, typer.Option(min=1, help="Times each row is computed.")] = 1,
+    tolerance: Annotated[float, typer.Option(min=0, help="px; 0 asks for the same bits.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the choice of rows.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Compute a sample of a run's rows again and compare. Exit code 1 when they differ.
+
+    Example:
+
+    imedbench verify runs/synthetic --repeat 3
+    """
+    from imedbench.cli.comparison import show_checks
+    from imedbench.cli.show import ProgressBar
+    from imedbench.results import open_run
+    from imedbench.verifying import verify_run
+
+    with ProgressBar("verifying") as progress:
+        checks = verify_run(
+            open_run(run), sample=sample, repeat=repeat, seed=seed, observer=progress
+        )
+    if not show_checks(checks, tolerance, as_json=json):
+        raise typer.Exit(FAILED)
