@@ -128,7 +128,7 @@ def colonise(
     step, reached, reach = 0.4 * spacing, 0.75 * spacing, 6.0 * spacing
     may_fork = _fork_sites(tree, spacing / forks, rng)
     sites = np.flatnonzero(may_fork | (tree.children == 0))
-    distance, nearest = cKDTree(tree.xy[sites]).query(targets)
+    distance, nearest = _closest(tree.xy[sites], targets)
     nearest = sites[nearest]
     for _ in range(max_steps):
         waiting = (distance > reached) & (distance < reach)
@@ -146,10 +146,16 @@ def colonise(
         tree.grow_nodes(parent[keep], xy[keep], step * min(spacing, 0.48))
         new = rng.random(len(tree.xy) - first) < forks * step / spacing
         may_fork = np.append(may_fork, new & ~may_fork[tree.parent[first:]])
-        gap, closest = cKDTree(tree.xy[first:]).query(targets)
+        gap, closest = _closest(tree.xy[first:], targets)
         closer = gap < distance
         distance = np.where(closer, gap, distance)
         nearest = np.where(closer, closest + first, nearest)
+
+
+def _closest(nodes: Points, targets: Points) -> tuple[NDArray[np.float64], Indices]:
+    """Distance to the nearest node, and its index, for each target."""
+    distance, index = cKDTree(nodes).query(targets)
+    return np.asarray(distance, np.float64), np.asarray(index, np.int64)
 
 
 def _fork_sites(tree: Skeleton, distance: float, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -180,9 +186,9 @@ def _pull(
     parent, which = np.unique(nearest, return_inverse=True)
     pull = targets - tree.xy[nearest]
     pull /= np.linalg.norm(pull, axis=1, keepdims=True)
-    total = np.stack(
+    total: Points = np.stack(
         [np.bincount(which, pull[:, i], minlength=len(parent)) for i in (0, 1)], axis=1
-    )
+    ).astype(np.float64)
     total /= np.linalg.norm(total, axis=1, keepdims=True) + 1e-9
     onward = np.where(tree.children[parent, None] == 0, 1.0, 0.5) * tree.heading[parent]
     direction = total + onward + guide(tree.xy[parent]) + rng.normal(0, 0.15, total.shape)

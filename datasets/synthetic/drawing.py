@@ -47,7 +47,10 @@ class Strokes:
 def project(view: View, vessels: Vessels) -> Strokes:
     """Put vessels into an image."""
     low, high = view.extent_mm
-    vessels = vessels.where(((vessels.start > low - 0.3) & (vessels.start < high + 0.3)).all(1))
+    near: NDArray[np.bool_] = np.all(
+        (vessels.start > low - 0.3) & (vessels.start < high + 0.3), axis=1
+    )
+    vessels = vessels.where(near)
     start, end = view.px_from_mm.apply(vessels.start), view.px_from_mm.apply(vessels.end)
     radius = vessels.radius / view.mm_per_px
     strokes = Strokes(view.size, np.stack([start, end], 1), radius, vessels.radius, vessels.artery)

@@ -112,7 +112,7 @@ def _make_views(
     if level == "fields":
         return _two_fields(eye, size, rng, geometric)
     fixed = View.square(size, rng.uniform(5.7, 6.4), rng.normal(0, 0.12, 2))
-    return _moved(fixed, make_warp(level, size, rng, geometric))
+    return _moved(fixed, make_warp(level, (size, size), rng, geometric))
 
 
 def _two_fields(eye: Eye, size: int, rng: np.random.Generator, stress: Stress | None) -> Views:
@@ -123,7 +123,7 @@ def _two_fields(eye: Eye, size: int, rng: np.random.Generator, stress: Stress | 
     away = -np.sign(eye.disc[0]) * rng.uniform(0.4, 1.2)
     narrow = View.square(size, width / ratio, np.array([away, rng.normal(0, 0.4)]))
     # The moving image is first cropped and enlarged, then moved within its own frame.
-    local = make_warp("fields", size, rng, stress)
+    local = make_warp("fields", (size, size), rng, stress)
     cropped = narrow.mm_from_px.then(fixed.px_from_mm)
     warp = Warp(
         local.fixed_from_moving.then(cropped), cropped.inverse().then(local.moving_from_fixed)

@@ -95,12 +95,12 @@ class Eye:
     bifurcations: Points
     bifurcation_radius: NDArray[np.float64]
 
-    def faz_radius(self, xy: Points) -> NDArray[np.float64]:
-        """Radius of the avascular zone in the direction of each of N×2 positions, mm."""
+    def faz_radius(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Radius of the avascular zone in the direction of each position (last axis), mm."""
         return _radius_towards(self.faz, xy)
 
 
-def _radius_towards(outline: NDArray[np.float64], xy: Points) -> NDArray[np.float64]:
+def _radius_towards(outline: NDArray[np.float64], xy: NDArray[np.floating]) -> NDArray[np.float64]:
     angle = np.arctan2(xy[..., 1], xy[..., 0])
     turn = np.linspace(-np.pi, np.pi, len(outline) + 1)
     radius: NDArray[np.float64] = np.interp(angle, turn, np.append(outline, outline[0]))
@@ -187,6 +187,30 @@ def _resample(path: Points, step: float = 0.11) -> Points:
     return np.stack([np.interp(at, along, path[:, i]) for i in (0, 1)], 1)
 
 
+@dataclass(frozen=True, eq=False)
+class _Region:
+    """Where vessels of one level may run, and where to."""
+
+    disc: Points
+    faz: NDArray[np.float64]
+    level: Level
+
+    def allows(self, xy: Points) -> NDArray[np.bool_]:
+        """Whether a vessel may be at each of N×2 positions."""
+        least = np.maximum(_radius_towards(self.faz, xy), self.level.from_fovea)
+        far: NDArray[np.bool_] = np.hypot(xy[:, 0], xy[:, 1]) > least
+        return far
+
+    def guides(self, xy: Points) -> Points:
+        """Towards the fovea within the arcades, away from the optic disc outside them."""
+        within = 1 / (1 + np.exp(8 * (np.hypot(xy[:, 0] / 4.2, xy[:, 1] / 3.1) - 1)))[:, None]
+        inward = -xy / (np.linalg.norm(xy, axis=1, keepdims=True) + 1e-9)
+        outward = xy - self.disc
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True) + 1e-9
+        guide: Points = self.level.guided * (within * inward + (1 - within) * outward)
+        return guide
+
+
 def _grow(
     disc: Points, faz: NDArray[np.float64], other: Skeleton | None, rng: np.random.Generator
 ) -> Skeleton:
@@ -204,34 +228,22 @@ def _grow(
         tree.add_path(_arcade(disc, up, 0.0, False, rng))
 
     for level in LEVELS:
-        # A function of this level, so that what it binds is this level's.
-        def allowed(xy: Points, least: float = level.from_fovea) -> NDArray[np.bool_]:
-            return np.hypot(*xy.T) > np.maximum(_radius_towards(faz, xy), least)
-
+        region = _Region(disc, faz, level)
         centre = (float(disc[0]) * level.towards_disc, 0.0)
         targets = scatter(level.spacing, level.radius, centre, rng)
-        targets = targets[allowed(targets * 0.93)]
+        targets = targets[region.allows(targets * 0.93)]
         if other is not None:
             targets = _apart(targets, other.xy, 0.45 * level.spacing)
         colonise(
             tree,
             targets,
             level.spacing,
-            allowed=allowed,
-            guide=lambda xy, weight=level.guided: weight * _usual_direction(xy, disc),
+            allowed=region.allows,
+            guide=region.guides,
             forks=level.forks,
             rng=rng,
         )
     return tree
-
-
-def _usual_direction(xy: Points, disc: Points) -> Points:
-    """Towards the fovea within the arcades, away from the optic disc outside them."""
-    inside = 1 / (1 + np.exp(8 * (np.hypot(xy[:, 0] / 4.2, xy[:, 1] / 3.1) - 1)))[:, None]
-    inward = -xy / (np.linalg.norm(xy, axis=1, keepdims=True) + 1e-9)
-    outward = xy - disc
-    outward /= np.linalg.norm(outward, axis=1, keepdims=True) + 1e-9
-    return inside * inward + (1 - inside) * outward
 
 
 def _apart(points: Points, others: Points, distance: float) -> Points:

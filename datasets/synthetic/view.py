@@ -63,13 +63,7 @@ class View:
     @cached_property
     def grid_mm(self) -> NDArray[np.float32]:
         """Position on the retina of every pixel, H×W×2 mm."""
-        n = -(-(self.size - 1) // _GRID_STEP) + 1
-        knots = np.linspace(0, self.size - 1, n)
-        x, y = np.meshgrid(knots, knots)
-        exact = self.mm_from_px.apply(np.stack([x.ravel(), y.ravel()], 1))
-        spread = _linear_weights(self.size, n)
-        grid = np.stack([spread @ exact[:, i].reshape(n, n) @ spread.T for i in (0, 1)], -1)
-        return grid.astype(np.float32)
+        return dense_map(self.mm_from_px, (self.size, self.size))
 
     @cached_property
     def extent_mm(self) -> tuple[Points, Points]:
@@ -80,7 +74,27 @@ class View:
     def shows(self, px: Points, margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of N×2 pixel positions are inside the image, a margin (px) away from its edge."""
         low, high = margin, self.size - 1 - margin
-        return ((px >= low) & (px <= high)).all(1)
+        inside: NDArray[np.bool_] = np.all((px >= low) & (px <= high), axis=1)
+        return inside
+
+
+def dense_map(transform: Transform, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Where a smooth transform takes every pixel of an image.
+
+    It is computed every few pixels and filled in linearly.
+
+    Args:
+        transform: maps pixels of the image.
+        size: width and height of the image, px.
+
+    Returns:
+        H×W×2, (x, y).
+    """
+    nx, ny = (-(-(side - 1) // _GRID_STEP) + 1 for side in size)
+    x, y = np.meshgrid(np.linspace(0, size[0] - 1, nx), np.linspace(0, size[1] - 1, ny))
+    exact = transform.apply(np.stack([x.ravel(), y.ravel()], 1)).reshape(ny, nx, 2)
+    across, down = _linear_weights(size[0], nx), _linear_weights(size[1], ny)
+    return np.stack([down @ exact[..., i] @ across.T for i in (0, 1)], -1).astype(np.float32)
 
 
 def _linear_weights(size: int, n: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Affine, Homography, Quadratic, ThinPlateSpline, Transform
 from imedbench.datasets.synthetic.colonise import Points
 
+Size = tuple[int, int]
 Level = Literal["easy", "imed", "hard", "fields"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 StressKind = Literal["rotation", "scale", "overlap", "blur", "noise", "lesions"]
@@ -109,13 +110,13 @@ class Warp:
 
 
 def make_warp(
-    level: Level, size: int, rng: np.random.Generator, stress: Stress | None = None
+    level: Level, size: Size, rng: np.random.Generator, stress: Stress | None = None
 ) -> Warp:
     """Draw a movement.
 
     Args:
         level: how large it is.
-        size: of both images, px.
+        size: width and height of both images, px.
         rng: what it is drawn from.
         stress: a geometric factor set to a value; others are ignored here.
 
@@ -130,27 +131,32 @@ def make_warp(
             break
     moving_from_fixed: Transform = matrix
     if motion.bend > 0:
-        moving_from_fixed = _bend(motion.bend * size, size, rng).then(matrix)
+        moving_from_fixed = _bend(motion.bend * max(size), size, rng).then(matrix)
     return Warp(moving_from_fixed.inverse(), moving_from_fixed)
 
 
-def covered(fixed_from_moving: Transform, size: int) -> float:
-    """Share of the fixed image's area that the moving image covers, both size×size px."""
-    at = np.linspace(0, size - 1, 33)
-    grid = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
-    back = fixed_from_moving.inverse().apply(grid)
-    return float(((back >= 0) & (back <= size - 1)).all(1).mean())
+def covered(fixed_from_moving: Transform, size: Size) -> float:
+    """Share of the fixed image's area that the moving image covers, both of that size."""
+    back = fixed_from_moving.inverse().apply(_grid(size, 33))
+    return float(((back >= 0) & (back <= np.array(size) - 1)).all(1).mean())
+
+
+def _grid(size: Size, n: int) -> Points:
+    """n×n positions from corner to corner of an image, px."""
+    at = np.linspace(0, 1, n)
+    grid: Points = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2) * (np.array(size) - 1)
+    return grid
 
 
 def _projective(
-    motion: Motion, size: int, rng: np.random.Generator, stress: Stress | None
+    motion: Motion, size: Size, rng: np.random.Generator, stress: Stress | None
 ) -> Homography:
     """Moving from fixed, without bending."""
-    middle = (size - 1) / 2
+    x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
     rotation = rng.uniform(-1, 1) * motion.rotation_deg
     scale = float(np.exp(rng.uniform(*np.log(motion.scale))))
-    shift = rng.uniform(-1, 1, 2) * motion.shift * size
-    tilt = rng.uniform(-1, 1, 2) * motion.perspective * 2 / size
+    shift = rng.uniform(-1, 1, 2) * motion.shift * np.array(size)
+    tilt = rng.uniform(-1, 1, 2) * motion.perspective * 2 / max(size)
     if stress is not None and stress.kind == "rotation":
         rotation = stress.value
     if stress is not None and stress.kind == "scale":
@@ -162,10 +168,10 @@ def _projective(
     similar = Affine.similarity(
         scale=1 / scale,
         rotation_deg=-rotation,
-        centre=(middle, middle),
+        centre=(x, y),
         shift=(float(shift[0]), float(shift[1])),
     )
-    centred = Affine([[1, 0, -middle], [0, 1, -middle]])
+    centred = Affine([[1, 0, -x], [0, 1, -y]])
     tilted = Homography([[1, 0, 0], [0, 1, 0], [tilt[0], tilt[1], 1]])
     matrix = centred.then(tilted).then(centred.inverse()).then(similar)
     assert isinstance(matrix, Homography)
@@ -178,12 +184,11 @@ def _shift_for_overlap(overlap: float, rng: np.random.Generator) -> Points:
     return along * np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])[side]
 
 
-def _bend(largest: float, size: int, rng: np.random.Generator) -> Transform:
+def _bend(largest: float, size: Size, rng: np.random.Generator) -> Transform:
     """The eye's curvature as a quadratic, or an irregular spline; half the time each."""
-    at = np.linspace(0, size - 1, 4)
-    grid = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
+    grid = _grid(size, 4)
     if rng.random() < 0.5:
         return ThinPlateSpline(grid, grid + rng.uniform(-1, 1, grid.shape) * largest)
-    unit = 2 * grid / (size - 1) - 1
+    unit = 2 * grid / (np.array(size) - 1) - 1
     square = np.stack([unit[:, 0] ** 2, unit.prod(1), unit[:, 1] ** 2], 1)
     return Quadratic.fit(grid, grid + largest * square @ rng.uniform(-1, 1, (3, 2)))
