@@ -183,7 +183,7 @@ def _difference(
 
 def _values(rows: pd.DataFrame, metric: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     if metric == "failures":
-        return is_failure(rows).to_numpy(np.float64)
+        return is_failure(rows).to_numpy().astype(np.float64)
     METRICS.factory(metric)
     values = penalised(rows, metric) if metric in rows else np.full(len(rows), np.nan)
     if np.isnan(values).any():

@@ -92,7 +92,9 @@ def _checks(
     plugins = [Path(plugin) for plugin in run.settings.get("plugins", [])]
     settings = WorkerSettings(method, plugins, config["device"], config["threads"])
     worker = Worker(settings, config["timeout_s"])
-    refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
+    refs: dict[tuple[str, str], PairRef] = {
+        (ref.split, ref.pair_id): ref for ref in run.store.pairs()
+    }
     observer.method(method)
     try:
         for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from imedbench.cli.options import (
     names,
 )
 from imedbench.cli.run import DEFAULT_DATA, DEFAULT_METHODS
-
-if TYPE_CHECKING:
-    from imedbench.latency import Precision
 
 
 class PrecisionChoice(StrEnum):
@@ -72,7 +69,7 @@ def latency_command(
         repeats=repeats,
         budget_s=budget,
         threads=threads,
-        precision=cast("Precision", precision.value),
+        precision=precision.value,
         size=size,
         batches=tuple(batch or ()),
         seed=seed,
