@@ -269,6 +269,20 @@ def test_failed_calls_are_kept_and_labelled_and_do_not_flatter() -> None:
     assert found.skipped == ""
 
 
+class Wavering(TimedMethod):
+    def register(self, fixed: Image, moving: Image) -> Registration:
+        if self.calls % 3 == 0:
+            with stage("again"):
+                self.clock.now += 6
+        return super().register(fixed, moving)
+
+
+def test_a_stage_that_few_calls_enter_takes_most_no_time() -> None:
+    clock = ToldClock()
+    found = measured({"m": Wavering(clock)}, clock, repeats=30, most_warmup=12).methods[0]
+    assert found.stages == {"work": 10, "again": 0}
+
+
 def test_a_method_that_always_fails_has_no_latency_but_a_count() -> None:
     clock = ToldClock()
     method = TimedMethod(clock, answer=lambda call: Registration.failed("nothing"))

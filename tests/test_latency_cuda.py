@@ -105,7 +105,8 @@ class CudaMethod:
 
     def prepare(self, device: str) -> None:
         assert device == "cuda"
-        self.cuda.allocate(100)
+        self.cuda.allocate(500)
+        self.cuda.allocate(-400)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         with stage("maps"):

@@ -110,6 +110,14 @@ def test_where_friedman_shows_nothing_all_are_one_clique() -> None:
     assert critical_difference(two_rows).cliques == ((0, 1, 2),)
 
 
+def test_ranks_far_apart_mean_nothing_where_friedman_shows_nothing() -> None:
+    scores = [[5, 4, 2, 4, 0], [5, 1, 3, 4, 4], [5, 4, 2, 4, 2], [3, 4, 5, 2, 2], [4, 0, 1, 3, 0]]
+    found = critical_difference(np.array(scores, np.float64))
+    assert found.p_value > 0.05
+    assert np.ptp(found.mean_ranks) > found.difference
+    assert found.cliques == ((4, 1, 2, 3, 0),)
+
+
 def test_failures_rank_last_and_tie() -> None:
     scores = np.tile([1.0, np.inf, np.inf], (6, 1))
     np.testing.assert_array_equal(critical_difference(scores).mean_ranks, [1, 2.5, 2.5])
