@@ -345,7 +345,8 @@ def test_ground_truth_is_not_handed_on() -> None:
 def test_report_is_plain_enough_for_json() -> None:
     clock = ToldClock()
     report = measured({"m": TimedMethod(clock)}, clock, repeats=5)
-    stored = json.loads(json.dumps(report.to_dict()))
+    stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert stored["methods"][0]["failed"]["p50"]["estimate"] is None
     assert stored["methods"][0]["registered"]["p50"]["estimate"] == 10
     assert stored["settings"]["threads"] == 1
     assert stored["threads"]["opencv"] == 1

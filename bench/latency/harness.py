@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 from imedbench.core.errors import BadInput, Declined
@@ -55,8 +55,9 @@ class LatencyReport:
     calls: Mapping[str, tuple[TimedCall, ...]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
+        """Plain values, ready for JSON, which knows no NaN: what is undefined becomes None."""
+        plain: dict[str, Any] = _without_nan(asdict(self))
+        return plain
 
 
 def measure_latency(
@@ -105,6 +106,14 @@ def measure_latency(
         methods=tuple(figures),
         calls={name: tuple(of_method) for name, of_method in calls.items()},
     )
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _notes(backend: Backend) -> CardNotes | None:
