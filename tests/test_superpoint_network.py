@@ -116,6 +116,26 @@ def test_published_weights_give_the_keypoints_of_the_package_that_ships_them(mon
     )
 
 
+@pytest.mark.parametrize("size", [(64, 40), (83, 57), (33, 32)])
+def test_bands_change_nothing(size):
+    torch.manual_seed(0)
+    network = SuperPoint(descriptor_dim=16).eval()
+    image = noise(1, 1, *size)
+    whole = network(image)
+    with torch.no_grad():
+        banded = network(image)
+    torch.testing.assert_close(banded.logits, whole.logits, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(banded.descriptors, whole.descriptors, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2, 4, 7])
+def test_local_maxima_are_those_of_a_max_pool(radius):
+    scores = noise(2, 21, 34, seed=6)
+    pooled = torch.nn.functional.max_pool2d(scores, 2 * radius + 1, 1, radius)
+    kept = suppress_neighbours(scores, radius)
+    assert torch.equal(kept[scores == pooled], scores[scores == pooled])
+
+
 def test_score_map_puts_each_channel_at_its_pixel():
     logits = torch.full((1, 65, 2, 3), -20.0)
     logits[0, 64] = 0.0

@@ -36,7 +36,7 @@ class SuperGlueConfig:
     sinkhorn_iterations: int = 100
 
 
-SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=5)
+SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=5, sinkhorn_iterations=30)
 
 
 @dataclass(frozen=True, eq=False)
