@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -172,6 +173,7 @@ def _child_environment(threads: int) -> Iterator[None]:
     with _STARTING:
         before = dict(os.environ)
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+        resource_tracker.ensure_running()  # starting it would lift the mask again
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield
