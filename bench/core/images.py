@@ -29,9 +29,13 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
 
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
-    # Read by Python, so that any path works and OpenCV prints no warning of its own.
-    content = np.fromfile(path, np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    try:
+        # Read by Python, so that any path works and OpenCV prints no warning of its own.
+        content = np.fromfile(path, np.uint8)
+        pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    except (OSError, cv2.error) as error:
+        cause = "OpenCV refuses it" if isinstance(error, cv2.error) else error.strerror
+        raise BadInput(f"{path}: cannot be read ({cause})") from error
     if pixels is None:
         raise BadInput(f"{path}: not a picture that can be read; give a PNG, TIFF or JPEG file")
     if pixels.dtype == np.uint16:
@@ -55,7 +59,10 @@ def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
     Raises:
         BadInput: when the file is missing, not a picture or of another size.
     """
-    mask: Mask = read_image(path).grey() > 127
+    grey = read_image(path).grey()
+    mask: Mask = grey > 127
+    if grey.any() and not mask.any():
+        raise BadInput(f"{path}: its brightest pixel is {grey.max()}; a mask holds 0 and 255")
     if shape is not None and mask.shape != shape:
         raise BadInput(
             f"{path}: the mask is {_wh(mask.shape)} but its image {_wh(shape)}; they must agree"
