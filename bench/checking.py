@@ -8,7 +8,7 @@ from typing import Any
 
 from imedbench.core.datasets import Dataset, MissingSplit
 from imedbench.core.types import SPLITS, ImagePair
-from imedbench.runner import Observer
+from imedbench.observer import Observer
 
 
 @dataclass

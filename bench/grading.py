@@ -32,10 +32,11 @@ def evidence(run: OpenRun, split: str) -> dict[str, list[PairEvidence]]:
             row = found.get((method, ref.pair_id))
             value, identity = mse.get(row.key, (None, None)) if row else (None, None)
             errors = None
-            if row is not None and row.transform is not None and truth.moving_points is not None:
+            # A degenerate transform is none: no protocol shall grade it on its errors.
+            transform = row.transform if row and row.outcome is Outcome.OK else None
+            if transform is not None and truth.moving_points is not None:
                 assert truth.fixed_points is not None
-                mapped = row.transform.apply(truth.moving_points)
-                errors = landmark_errors(mapped, truth.fixed_points)
+                errors = landmark_errors(transform.apply(truth.moving_points), truth.fixed_points)
             entries.append(
                 PairEvidence(
                     pair_id=ref.pair_id,
@@ -52,10 +53,11 @@ def evidence(run: OpenRun, split: str) -> dict[str, list[PairEvidence]]:
 
 
 def protocol_ranks(run: OpenRun, split: str) -> RankTable | None:
-    """How the methods rank under every protocol; None if a pair has no answer or no landmarks."""
+    """How the methods rank under every protocol; None where pairs lack answer, landmarks or mse."""
     collected = evidence(run, split)
     complete = all(
-        e.outcome.is_answer and (e.errors is not None or e.outcome is not Outcome.OK)
+        e.outcome.is_answer
+        and ((e.errors is not None and e.mse is not None) or e.outcome is not Outcome.OK)
         for entries in collected.values()
         for e in entries
     )

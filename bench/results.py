@@ -14,8 +14,8 @@ from imedbench.core.datasets import Dataset, MissingSplit
 from imedbench.core.errors import BadInput
 from imedbench.core.registry import load_plugin_file
 from imedbench.leaks import leak_warnings
+from imedbench.observer import Observer
 from imedbench.opening import open_dataset
-from imedbench.runner import Observer
 from imedbench.scoring import score
 from imedbench.store import Store
 from imedbench.tables import pair_table

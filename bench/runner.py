@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from imedbench.config import RunConfig, has_drifted, write_run
 from imedbench.content import pair_hash, prediction_key, seed_for
@@ -18,35 +17,10 @@ from imedbench.core.registry import METHODS
 from imedbench.core.types import ImagePair, MethodInfo, Outcome, Registration
 from imedbench.diagnostics import remove_diagnostics, save_diagnostics
 from imedbench.environment import provenance, source_hash
+from imedbench.observer import Observer, Silence
 from imedbench.store import Prediction, Store
 from imedbench.verdict import judge
 from imedbench.worker import Answer, Task, Worker, WorkerSettings
-
-
-class Observer(Protocol):
-    """Is told how a run goes; the command line draws its progress bar from it."""
-
-    def begin(self, total: int) -> None:
-        """So many rows there will be."""
-
-    def method(self, spec: str) -> None:
-        """The rows of this method come next."""
-
-    def row(self, method: str, pair_id: str) -> None:
-        """One more row is in the store, just made or found there."""
-
-
-class Silence:
-    """An observer that does nothing."""
-
-    def begin(self, total: int) -> None:
-        """Nothing."""
-
-    def method(self, spec: str) -> None:
-        """Nothing."""
-
-    def row(self, method: str, pair_id: str) -> None:
-        """Nothing."""
 
 
 def run(config: RunConfig, dataset: Dataset, observer: Observer | None = None) -> None:

@@ -13,7 +13,7 @@ from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselRead
 from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Affine
 from imedbench.core.types import ImagePair, Outcome
-from imedbench.runner import Observer, Silence
+from imedbench.observer import Observer, Silence
 from imedbench.store import Prediction, Score, Store
 
 

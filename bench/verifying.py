@@ -13,8 +13,8 @@ from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import SingularTransformError, Transform
 from imedbench.core.types import ImagePair, Outcome, Registration
+from imedbench.observer import Observer
 from imedbench.results import OpenRun
-from imedbench.runner import Observer
 from imedbench.store import Prediction
 from imedbench.verdict import judge
 from imedbench.worker import Answer, Task, Worker, WorkerSettings

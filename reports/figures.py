@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair
 from imedbench.reports.pictures import checkerboard, colour, overlay
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CELL_INCHES = 2.4
 _DPI = 100
@@ -64,14 +68,19 @@ def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:
     write_image(path, small)
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of the reports' look, sizes in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+
+
 def _draw_grid(
     grid: list[list[NDArray[np.uint8]]], columns: list[str], rows: list[str], path: Path
 ) -> None:
-    from matplotlib.figure import Figure
-
     shape = (len(grid), len(columns))
     size = (_CELL_INCHES * shape[1], (_CELL_INCHES + 0.3) * shape[0] + 0.2)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    figure = new_figure(*size)
     cells = figure.subplots(*shape, squeeze=False)
     for axes_row, pictures, title in zip(cells, grid, rows, strict=True):
         for axes, picture in zip(axes_row, pictures, strict=True):

@@ -14,12 +14,12 @@ from imedbench.core.datasets import PairRef
 from imedbench.core.types import SPLITS
 from imedbench.diagnostics import load_matches
 from imedbench.grading import protocol_ranks
+from imedbench.observer import Observer
 from imedbench.protocols import PROTOCOLS, RankTable
 from imedbench.reports import analysis
 from imedbench.reports.figures import Example, draw_examples, draw_picture
 from imedbench.reports.pictures import draw_matches
 from imedbench.results import OpenRun
-from imedbench.runner import Observer
 from imedbench.store import Prediction
 
 HEADLINE = "tre_mean"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import compare, data, latency, plugins, register, report, run, train
+from imedbench.cli import compare, data, latency, plugins, register, report, run, sweep, train
 
 app = typer.Typer(
     name="imedbench",
@@ -42,6 +42,7 @@ app.command("register")(register.register_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
 app.command("latency")(latency.latency_command)
+app.command("sweep")(sweep.sweep_command)
 app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)

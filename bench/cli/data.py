@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,3 +36,54 @@ def check_command(
     print_table(result.title, headers, result.rows())
     for remark in result.remarks:
         output.print(f"note: {remark}", highlight=False)
+
+
+@app.command("make-synthetic")
+def make_synthetic_command(
+    out: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    pairs: Annotated[int, typer.Option(min=1, help="How many.")] = 13,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds give other eyes.")] = 0,
+    level: Annotated[str, typer.Option(help="easy, imed, hard or fields.")] = "imed",
+    size: Annotated[int, typer.Option(min=64, help="Width and height, px.")] = 512,
+) -> None:
+    """Write synthetic pairs as files, with the pairs.csv that this and other tools read.
+
+    Example:
+
+    imedbench data make-synthetic eyes --pairs 100 --seed 1
+    """
+    from imedbench.cli.show import output, remarks
+    from imedbench.core.options import PluginSpec
+    from imedbench.core.registry import DATASETS
+    from imedbench.datasets.synthetic.export import write_manifest
+
+    options = {"pairs": pairs, "seed": seed, "level": level, "size": size}
+    spec = PluginSpec("synthetic", {name: str(value) for name, value in options.items()})
+    with remarks.status(f"drawing {pairs} pairs"):
+        page = write_manifest(DATASETS.create(spec), out)
+    output.print(f"wrote {page}", highlight=False)
+
+
+@app.command("show")
+def show_command(
+    data: Annotated[str, typer.Argument(help="Data set by name or path.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("contact.png"),
+    split: Annotated[str, typer.Option(help="multi-modal or single-modal.")] = "multi-modal",
+    count: Annotated[int, typer.Option(min=1, help="Pairs to show.")] = 12,
+) -> None:
+    """Draw the first pairs of a data set on one sheet.
+
+    Example:
+
+    imedbench data show synthetic:level=hard --out hard.png
+    """
+    from imedbench.cli.options import checked_split
+    from imedbench.cli.show import output, remarks
+    from imedbench.core.images import write_image
+    from imedbench.datasets.contact_sheet import contact_sheet
+    from imedbench.opening import open_dataset
+
+    with remarks.status("drawing"):
+        sheet = contact_sheet(open_dataset(data), checked_split(split), count=count)
+    write_image(out, sheet)
+    output.print(f"wrote {out}", highlight=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imedbench.core.errors import BadInput
 from imedbench.core.registry import load_plugin_file
+
+if TYPE_CHECKING:
+    from imedbench.core.types import Split
 
 
 class SplitChoice(StrEnum):
@@ -77,3 +80,17 @@ def check_device(device: str) -> str:
     if not torch.cuda.is_available():
         raise BadInput("--device cuda: torch finds no CUDA device here; use --device cpu")
     return device
+
+
+def checked_split(text: str) -> Split:
+    """The split of that name.
+
+    Raises:
+        BadInput: when there is none.
+    """
+    from imedbench.core.types import SPLITS
+
+    for split in SPLITS:
+        if text == split:
+            return split
+    raise BadInput(f"there is no split {text!r}; say {' or '.join(SPLITS)}")
