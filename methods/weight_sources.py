@@ -115,10 +115,9 @@ def describe(network: Network, weights: str) -> Source:
         card = read_card(network.shipped)
         return Source(card.licence, card.trained_on, ours=True)
     path = _existing(weights)
-    card_path = path.with_suffix(".json")
-    if card_path.is_file():
-        values = json.loads(card_path.read_text(encoding="utf-8"))
-        return Source(values["licence"], tuple(values["trained_on"]), ours=True)
+    card = _card(path)
+    if card:
+        return Source(card.get("licence", UNKNOWN), tuple(card.get("trained_on", ())), ours=True)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Source(_KNOWN_FILES.get(digest, UNKNOWN))
 
@@ -210,12 +209,11 @@ def _existing(weights: str) -> Path:
 
 
 def _from_file(path: Path) -> State:
+    arguments = _card(path).get("arguments")
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        card_path = path.with_suffix(".json")
-        card = json.loads(card_path.read_text(encoding="utf-8")) if card_path.is_file() else {}
-        return State(_read(path, load_file), card.get("arguments"))
+        return State(_read(path, load_file), arguments)
     if path.suffix not in {".pth", ".pt"}:
         raise BadInput(f"{path}: not a .pth, .pt or .safetensors file")
     import torch
@@ -223,7 +221,19 @@ def _from_file(path: Path) -> State:
     tensors = _read(path, lambda p: torch.load(p, map_location="cpu", weights_only=True))
     if not isinstance(tensors, dict) or not all(torch.is_tensor(v) for v in tensors.values()):
         raise BadInput(f"{path}: holds no plain state dict of tensors; save model.state_dict()")
-    return State(tensors)
+    return State(tensors, arguments)
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """What the card beside a weight file says; empty without one."""
+    card_path = path.with_suffix(".json")
+    if not card_path.is_file():
+        return {}
+    try:
+        values: dict[str, Any] = json.loads(card_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{card_path}: no valid card ({error}); repair or delete it") from None
+    return values
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:

@@ -180,7 +180,8 @@ class SuperGlue(nn.Module):
 
 def build(**sizes: Any) -> SuperGlue:
     """A network from plain numbers and lists, as a weight file's card holds them."""
-    return SuperGlue(SuperGlueConfig(**sizes))
+    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()}
+    return SuperGlue(SuperGlueConfig(**plain))
 
 
 def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 25.0) -> None:
