@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from imedbench.core.datasets import Dataset, MissingSplit
@@ -64,7 +64,15 @@ class CheckResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for machines."""
-        splits = [{**asdict(s), "eyes": sorted(s.eyes)} for s in self.splits]
+        splits = [
+            {
+                **vars(s),
+                "eyes": sorted(s.eyes),
+                "modalities": dict(s.modalities),
+                "sizes": dict(s.sizes),
+            }
+            for s in self.splits
+        ]
         return {"title": self.title, "splits": splits, "remarks": self.remarks}
 
 
@@ -97,7 +105,8 @@ def _doubts(content: SplitContent) -> list[str]:
     doubts = []
     if content.with_landmarks < content.pairs:
         n = content.pairs - content.with_landmarks
-        doubts.append(f"{content.split}: {n} pairs have no landmarks, so no TRE")
+        pairs = "1 pair has" if n == 1 else f"{n} pairs have"
+        doubts.append(f"{content.split}: {pairs} no landmarks, so no TRE")
     if len(content.eyes) == content.pairs > 1:
         doubts.append(
             f"{content.split}: every pair counts as an eye of its own; name eyes in group"

@@ -73,12 +73,13 @@ class Imed:
         """The pairs' files, by number."""
         found: list[ImedFiles] = []
         for subset, (cf, octa) in FOLDERS.items():
-            for fixed in sorted((self.root / cf).glob("*Fundus.png")):
-                number = fixed.name.removesuffix("Fundus.png")
-                moving = self.root / octa / f"{number}OCTA.png"
-                if not moving.is_file():
-                    raise BadInput(f"{moving}: missing, though {fixed.name} is there")
-                found.append(ImedFiles(number, subset, fixed, moving))
+            fixed = _numbered(self.root / cf, "Fundus.png")
+            moving = _numbered(self.root / octa, "OCTA.png")
+            alone = sorted(fixed.keys() ^ moving.keys())
+            if alone:
+                there, lacking = (moving, cf) if alone[0] in moving else (fixed, octa)
+                raise BadInput(f"{there[alone[0]]}: its partner in {lacking} is missing")
+            found += [ImedFiles(n, subset, fixed[n], moving[n]) for n in sorted(fixed, key=int)]
         if not found:
             raise BadInput(f"{self.root}: no CF_train/*Fundus.png or CF_ts/*Fundus.png in it")
         return found
@@ -124,7 +125,7 @@ class Imed:
         Raises:
             BadInput: when a file is not an image or an annotation does not hold numbers.
         """
-        files = next(f for f in self.files if f.number == ref.pair_id)
+        files = self._pair_files(ref)
         single = ref.split == "single-modal"
         fixed_path = self._fake(ref.pair_id) if single else files.fixed
         fixed = read_image(fixed_path, ref.fixed_modality)
@@ -137,6 +138,12 @@ class Imed:
             group=ref.group,
             subset=ref.subset,
         )
+
+    def _pair_files(self, ref: PairRef) -> ImedFiles:
+        for files in self.files:
+            if files.number == ref.pair_id:
+                return files
+        raise BadInput(f"{self.root}: there is no pair {ref.pair_id!r} any more")
 
     def remarks(self) -> list[str]:
         """What somebody who checks the data should know."""
@@ -179,17 +186,32 @@ class Imed:
         return table[:, :2], table[:, 2:]
 
 
+def _numbered(folder: Path, ending: str) -> dict[str, Path]:
+    """The files of a folder that are a number and the ending, by number."""
+    files = {file.name.removesuffix(ending): file for file in folder.glob(f"*{ending}")}
+    for number, file in files.items():
+        if not number.isdecimal():
+            raise BadInput(f"{file}: expected a number before {ending}")
+    return files
+
+
 def _numbers(path: Path, columns: int) -> NDArray[np.float64]:
     """The first columns of a text file of numbers, at least two rows."""
-    rows = [re.split(r"[,\s]+", line.strip()) for line in path.read_text().splitlines()]
-    rows = [row for row in rows if row != [""]]
-    try:
-        table = np.array([[float(cell) for cell in row[:columns]] for row in rows])
-    except ValueError as error:
-        raise BadInput(f"{path}: {error}; expected rows of {columns} numbers") from None
-    if table.ndim != 2 or table.shape[1] != columns or len(table) < 2:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    rows = []
+    for line, text in enumerate(lines, 1):
+        if not text.strip():
+            continue
+        cells = re.split(r"[,\s]+", text.strip(" \t,"))[:columns]
+        try:
+            rows.append([float(cell) for cell in cells])
+        except ValueError:
+            raise BadInput(f"{path}, line {line}: not {columns} numbers") from None
+        if len(cells) < columns or not np.isfinite(rows[-1]).all():
+            raise BadInput(f"{path}, line {line}: not {columns} numbers")
+    if len(rows) < 2:
         raise BadInput(f"{path}: expected at least two rows of {columns} numbers")
-    return table
+    return np.array(rows)
 
 
 def _enlargement(image: Image) -> Affine:

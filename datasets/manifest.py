@@ -115,7 +115,7 @@ class Manifest:
         Raises:
             BadInput: when a file is missing, unreadable or does not fit the images.
         """
-        row = next(row for row in self.rows if row["pair_id"] == ref.pair_id)
+        row = self._row(ref)
         column = "fake_octa" if ref.split == "single-modal" else "fixed"
         fixed = read_image(self.folder / row[column], ref.fixed_modality)
         moving = read_image(self.folder / row["moving"], ref.moving_modality)
@@ -129,6 +129,12 @@ class Manifest:
             subset=ref.subset,
             note=ref.note,
         )
+
+    def _row(self, ref: PairRef) -> ManifestRow:
+        for row in self.rows:
+            if row["pair_id"] == ref.pair_id:
+                return row
+        raise BadInput(f"{self.path}: there is no pair {ref.pair_id!r} any more")
 
     def _check_fake(self, row: ManifestRow, fixed: Image) -> None:
         if not row["fake_octa"]:
@@ -169,15 +175,8 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     """
     if not path.is_file():
         raise BadInput(f"{path}: no such file; give a pairs.csv or the folder that holds one")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        _check_header(path, reader.fieldnames or [])
-        rows = []
-        for cells in reader:
-            if None in cells or None in cells.values():
-                raise BadInput(f"{path}, line {reader.line_num}: not as many cells as the header")
-            stripped = {name: text.strip() for name, text in cells.items()}
-            rows.append(ManifestRow(reader.line_num, stripped))
+    header, rows = _read_table(path)
+    _check_header(path, header)
     if not rows:
         raise BadInput(f"{path}: no pairs, only a header")
     _check_unique(path, rows)
@@ -193,29 +192,51 @@ def read_landmarks(path: Path) -> tuple[Points, Points]:
     Raises:
         BadInput: naming file and line.
     """
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = [c for c in LANDMARK_COLUMNS if c not in (reader.fieldnames or [])]
-        if missing:
-            raise BadInput(
-                f"{path}, line 1: no column {', '.join(missing)}; the header is"
-                f" {','.join(LANDMARK_COLUMNS)}"
-            )
-        numbers = []
-        for row in reader:
-            try:
-                numbers.append([float(row[column]) for column in LANDMARK_COLUMNS])
-            except (TypeError, ValueError):
-                raise BadInput(f"{path}, line {reader.line_num}: not four numbers") from None
-    table = np.array(numbers, np.float64).reshape(-1, 4)
-    if not len(table):
+    header, rows = _read_table(path)
+    missing = [c for c in LANDMARK_COLUMNS if c not in header]
+    if missing:
+        raise BadInput(
+            f"{path}, line 1: no column {', '.join(missing)}; the header is"
+            f" {','.join(LANDMARK_COLUMNS)}"
+        )
+    if not rows:
         raise BadInput(f"{path}: no landmarks, only a header")
-    if not np.isfinite(table).all():
-        line = 2 + int(np.flatnonzero(~np.isfinite(table).all(1))[0])
-        raise BadInput(f"{path}, line {line}: coordinates must be finite")
+    table = np.array([_four_numbers(path, row) for row in rows])
     return table[:, :2].copy(), table[:, 2:].copy()
+
+
+def _four_numbers(path: Path, row: ManifestRow) -> list[float]:
+    try:
+        numbers = [float(row[column]) for column in LANDMARK_COLUMNS]
+    except ValueError:
+        raise BadInput(f"{path}, line {row.line}: not four numbers") from None
+    if not np.isfinite(numbers).all():
+        raise BadInput(f"{path}, line {row.line}: coordinates must be finite")
+    return numbers
+
+
+def _read_table(path: Path) -> tuple[list[str], list[ManifestRow]]:
+    """The header and the lines of a CSV file, without blanks round the cells."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream)
+            header = [name.strip() for name in next(reader, [])]
+            rows = []
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise BadInput(
+                        f"{path}, line {reader.line_num}: {len(cells)} cells, the header has"
+                        f" {len(header)}"
+                    )
+                stripped = (cell.strip() for cell in cells)
+                rows.append(ManifestRow(reader.line_num, dict(zip(header, stripped, strict=True))))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path}: not a CSV file in UTF-8 ({error})") from error
+    return header, rows
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
@@ -228,6 +249,9 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
             f"{path}, line 1: unknown column {', '.join(unknown)}; known are"
             f" {', '.join((*REQUIRED, *OPTIONAL))}"
         )
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if twice:
+        raise BadInput(f"{path}, line 1: column {', '.join(twice)} is there twice")
 
 
 def _check_unique(path: Path, rows: list[ManifestRow]) -> None:
@@ -255,7 +279,7 @@ def _check_row(path: Path, row: ManifestRow) -> None:
             raise wrong(f"{column} {row[column]} does not exist beside the file")
     if row["spacing_um"]:
         try:
-            positive = float(row["spacing_um"]) > 0
+            positive = 0 < float(row["spacing_um"]) < np.inf
         except ValueError:
             positive = False
         if not positive:
