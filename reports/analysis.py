@@ -5,10 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from imedbench.core.registry import METRICS
-from imedbench.statistics import Interval, bootstrap_mean, compare_paired, holm, wilson_interval
+from imedbench.statistics import (
+    Interval,
+    bootstrap_mean,
+    compare_paired,
+    critical_difference,
+    holm,
+    rank_stability,
+    wilson_interval,
+)
 from imedbench.tables import is_failure, penalised, unanswered
 
 _SIGNIFICANT = 0.05
@@ -67,6 +76,27 @@ class Comparison:
     def means_something(self) -> bool:
         """Whether the difference is more than chance at the 5 % level."""
         return self.p < _SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method's place in the ranking.
+
+    Args:
+        method: its spec.
+        rank: by the mean over all pairs; 1 is best.
+        rank_low: best rank over bootstrap samples of eyes, 95 %.
+        rank_high: worst rank over them.
+        probability_best: share of the samples in which it is first.
+        alike: methods that Friedman's and Nemenyi's tests do not tell apart from it.
+    """
+
+    method: str
+    rank: float
+    rank_low: float
+    rank_high: float
+    probability_best: float
+    alike: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -145,6 +175,41 @@ def comparisons(
         Comparison(row.method, r.mean_difference, p, r.p_mcnemar, r.detectable)
         for row, r, p in zip(rest, results, corrected, strict=True)
     ]
+
+
+def standings(
+    table: pd.DataFrame, split: str, metric: str, rows: list[MethodRow]
+) -> list[Standing]:
+    """How firmly the methods of a split are ranked by the mean of a metric, best first.
+
+    Returns:
+        Nothing where ranks mean nothing: fewer than three methods with a mean, fewer than two
+        eyes, or a mean that is not finite.
+    """
+    ranked = [row.method for row in rows if metric in row.means]
+    part = table[(table["split"] == split) & table["method"].isin(ranked)]
+    if len(ranked) < 3 or part["eye"].nunique() < 2:
+        return []
+    by_method = [part[part["method"] == method].set_index("pair_id") for method in ranked]
+    pairs = by_method[0].index
+    scores = np.stack([penalised(of_one.loc[pairs], metric) for of_one in by_method], axis=1)
+    if not np.isfinite(scores).all():
+        return []
+    eyes, upwards = by_method[0]["eye"].tolist(), higher_is_better(metric)
+    firm = rank_stability(scores, eyes, higher_is_better=upwards)
+    cliques = critical_difference(scores, eyes, higher_is_better=upwards).cliques
+    found = [
+        Standing(
+            method=method,
+            rank=float(firm.rank[i]),
+            rank_low=float(firm.rank_low[i]),
+            rank_high=float(firm.rank_high[i]),
+            probability_best=float(firm.probability_best[i]),
+            alike=tuple(ranked[j] for j in sorted({k for c in cliques if i in c for k in c} - {i})),
+        )
+        for i, method in enumerate(ranked)
+    ]
+    return sorted(found, key=lambda standing: standing.rank)
 
 
 def higher_is_better(metric: str) -> bool:

@@ -88,6 +88,7 @@ def _split(table: pd.DataFrame, split: str) -> dict[str, Any]:
         "metric": metric,
         "best": best,
         "comparisons": analysis.comparisons(table, split, metric, best, rest) if best else [],
+        "standings": analysis.standings(table, split, metric, rows),
         "shown": [m for m in DETAIL if any(m in row.means for row in rows)],
     }
 
