@@ -115,9 +115,10 @@ def describe(network: Network, weights: str) -> Source:
         card = read_card(network.shipped)
         return Source(card.licence, card.trained_on, ours=True)
     path = _existing(weights)
-    card = _card(path)
-    if card:
-        return Source(card.get("licence", UNKNOWN), tuple(card.get("trained_on", ())), ours=True)
+    beside = _card(path)
+    if beside:
+        seen = tuple(beside.get("trained_on", ()))
+        return Source(beside.get("licence", UNKNOWN), seen, ours=True)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Source(_KNOWN_FILES.get(digest, UNKNOWN))
 

@@ -180,7 +180,9 @@ class SuperGlue(nn.Module):
 
 def build(**sizes: Any) -> SuperGlue:
     """A network from plain numbers and lists, as a weight file's card holds them."""
-    plain = {name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()}
+    plain: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()
+    }
     return SuperGlue(SuperGlueConfig(**plain))
 
 
