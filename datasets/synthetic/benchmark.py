@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from imedbench.core.datasets import DatasetInfo, PairRef
@@ -12,6 +13,8 @@ from imedbench.core.types import ImagePair, Split
 
 DEFAULT_PAIRS = 13
 """As many test pairs as the IMED collection has."""
+
+_KEPT = 2 * DEFAULT_PAIRS  # pairs held in memory: both splits of the default set
 
 
 @DATASETS.register("synthetic")
@@ -52,6 +55,8 @@ class Synthetic:
             raise BadInput("synthetic: pairs must be ≥ 1, size ≥ 64 and seed ≥ 0")
         self.pairs, self.level, self.size, self.seed = pairs, level, size, seed
         self.stress = Stress.parse(stress) if stress else None
+        # Every method asks for the same pairs in turn, and making one costs a fraction of a second.
+        self._made = lru_cache(maxsize=_KEPT)(self._make)
         self.info = DatasetInfo(
             name="synthetic",
             summary=f"synthetic eyes, level {level}" + (f", {stress}" if stress else ""),
@@ -74,7 +79,10 @@ class Synthetic:
         ]
 
     def load(self, ref: PairRef) -> ImagePair:
-        """Make one pair."""
+        """Make one pair, or give it again if it was made a short while ago."""
+        return self._made(ref)
+
+    def _make(self, ref: PairRef) -> ImagePair:
         from dataclasses import replace
 
         from imedbench.datasets.synthetic.pairs import make_pair
