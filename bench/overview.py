@@ -7,7 +7,7 @@ import types
 from dataclasses import asdict
 from typing import Any, Literal, get_args, get_origin
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.options import option_defaults, option_types
 from imedbench.core.registry import DATASETS, METHODS, METRICS, Registry
 
@@ -22,16 +22,21 @@ _COLUMNS = {
 def overview(kind: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Name, summary and a few facts of every plugin of a kind.
 
+    A plugin that cannot be used here is listed with the reason in place of its summary.
+
     Args:
         kind: ``methods``, ``datasets`` or ``metrics``.
     """
     registry = REGISTRIES[kind]
-    rows = []
-    for name in registry.names():
+    return [(name, *_shown(registry, name, _COLUMNS[kind])) for name in registry.names()]
+
+
+def _shown(registry: Registry, name: str, columns: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    try:
         facts = asdict(_info(registry, name))
-        shown = {column.replace("_", " "): _plain(facts[column]) for column in _COLUMNS[kind]}
-        rows.append((name, facts["summary"], shown))
-    return rows
+    except ImedbenchError as error:
+        facts = {"summary": f"cannot be used here: {error}", **dict.fromkeys(columns, "–")}
+    return facts["summary"], {c.replace("_", " "): _plain(facts[c]) for c in columns}
 
 
 def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
