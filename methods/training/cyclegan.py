@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import lightning as L
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 from imedbench.core import polarity
@@ -217,9 +218,7 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
 
     def on_train_epoch_end(self) -> None:
         """Lower the learning rates."""
-        schedules = self.lr_schedulers()
-        assert isinstance(schedules, list)
-        for schedule in schedules:
+        for schedule in cast(list[LRScheduler], self.lr_schedulers()):
             schedule.step()
 
     def val_dataloader(self) -> DataLoader[Tensor]:

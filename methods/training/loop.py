@@ -188,16 +188,9 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
         cv2.setNumThreads(config.threads)
     write_config(config, out / "config.toml")
     spent = _Spent(config.minutes)
-    best = ModelCheckpoint(
-        dirpath=out / "checkpoints",
-        filename="best",
-        monitor=SCORE,
-        mode=task.score_mode,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    trainer = _trainer(config, out, [spent, _Pictures(out / "samples"), _early(task), best])
+    best, newest = _checkpoints(task, out / "checkpoints")
+    callbacks = [spent, _Pictures(out / "samples"), _early(task), best, newest]
+    trainer = _trainer(config, out, callbacks)
     trainer.fit(task, ckpt_path=last if resume else None, weights_only=False)
     steps = trainer.global_step
     kept = best.best_model_path if task.keeps_best else last
@@ -208,6 +201,25 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
     return task
 
 
+def _checkpoints(task: TrainingTask[Any], folder: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """Keep the best epoch and, to resume from, the newest; in this order, so that it knows both."""
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=SCORE,
+        mode=task.score_mode,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    newest = ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    return best, newest
+
+
 def _early(task: TrainingTask[Any]) -> EarlyStopping:
     return EarlyStopping(monitor=SCORE, mode=task.score_mode, patience=task.config.patience)
 
@@ -216,7 +228,7 @@ def _trainer(config: RunConfig, out: Path, callbacks: list[Callback]) -> L.Train
     return L.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
-        strategy="ddp" if config.devices > 1 else "auto",
+        strategy="ddp_find_unused_parameters_true" if config.devices > 1 else "auto",
         precision=config.precision,  # type: ignore[arg-type]
         max_epochs=config.epochs,
         logger=[CSVLogger(out, "log", _next_start(out)), TensorBoardLogger(out, "tensorboard", "")],

@@ -1,0 +1,246 @@
+"""Whole trainings on tiny drawn data: what they leave behind, and that resuming changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("lightning")
+
+from imedbench.core.errors import BadInput
+from imedbench.methods import weights
+from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
+from imedbench.methods.training.config import RunConfig, read_config
+
+TINY: Mapping[str, Any] = {
+    "epochs": 2,
+    "steps_per_epoch": 2,
+    "batch_size": 2,
+    "accelerator": "cpu",
+    "threads": 1,
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+def draw_eye(seed: int, *, dark: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Curved lines on noise and their mask, 96×96."""
+    rng = np.random.default_rng(seed)
+    vessels = np.zeros((96, 96), np.uint8)
+    for _ in range(6):
+        points = np.cumsum(rng.normal(0, 14, (6, 2)), axis=0) + rng.uniform(10, 86, 2)
+        cv2.polylines(vessels, [points.astype(np.int32)], False, 255, 2)
+    sign = -1 if dark else 1
+    grey = 110 + sign * 0.3 * vessels + rng.normal(0, 4, vessels.shape)
+    return np.clip(grey, 0, 255).astype(np.uint8), vessels
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A folder of dark and a folder of bright images, four of each, with masks."""
+    roots = []
+    for dark in (True, False):
+        root = tmp_path_factory.mktemp("fundus" if dark else "octa")
+        for kind in ("images", "vessels"):
+            (root / kind / "train").mkdir(parents=True)
+        for seed in range(4):
+            image, mask = draw_eye(seed, dark=dark)
+            cv2.imwrite(str(root / "images" / "train" / f"{seed}.png"), image)
+            cv2.imwrite(str(root / "vessels" / "train" / f"{seed}.png"), mask)
+        roots.append(root)
+    return roots
+
+
+def small_segmentation(**changes: Any) -> segmentation.SegmentationConfig:
+    return segmentation.SegmentationConfig(**{**TINY, "widths": (2, 4), "crop": 32, **changes})
+
+
+def all_equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_folder_is_complete(data: list[Path], tmp_path: Path) -> None:
+    config = small_segmentation()
+    segmentation.train(config, data, tmp_path)
+    assert read_config(segmentation.SegmentationConfig, tmp_path / "config.toml") == config
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+    assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
+    pictures = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert pictures == ["epoch_0000.png", "epoch_0001.png"]
+    log = (tmp_path / "log" / "start_0" / "metrics.csv").read_text()
+    assert "val/score" in log
+    card = weights.read_card("vessels", tmp_path)
+    assert card.steps == 4
+    assert card.trained_on == tuple(f"{root.name}/train" for root in data)
+    assert weights.load("vessels", tmp_path)(torch.rand(1, 1, 20, 20)).shape == (1, 1, 20, 20)
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(data: list[Path], tmp_path: Path) -> None:
+    """Interrupted after two of four epochs, of which the first may well have been the best."""
+    whole = small_segmentation(epochs=4)
+    segmentation.train(whole, data, tmp_path / "whole")
+
+    class Interruption(Exception):
+        pass
+
+    class Interrupted(segmentation.SegmentationTask):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                raise Interruption
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "SegmentationTask", Interrupted)
+        with pytest.raises(Interruption):
+            segmentation.train(whole, data, tmp_path / "parts")
+    segmentation.train(whole, data, tmp_path / "parts", resume=True)
+    states = [
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=False)
+        for name in ("whole", "parts")
+    ]
+    assert states[0]["global_step"] == states[1]["global_step"] == 8
+    assert all_equal(states[0]["state_dict"], states[1]["state_dict"])
+    assert (tmp_path / "parts" / "log" / "start_1" / "metrics.csv").is_file()
+    assert (tmp_path / "parts" / "log" / "start_0" / "metrics.csv").is_file()
+
+
+def test_the_best_epoch_is_kept(data: list[Path], tmp_path: Path) -> None:
+    class Worsening(segmentation.SegmentationTask):
+        def on_validation_epoch_end(self) -> None:
+            self.log("val/score", 1.0 - self.current_epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "SegmentationTask", Worsening)
+        task = segmentation.train(small_segmentation(epochs=3), data, tmp_path)
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=False)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
+    assert (best["epoch"], last["epoch"]) == (0, 2)
+    assert all_equal(task.state_dict(), best["state_dict"])
+
+
+def test_early_stop_and_time_limit(data: list[Path], tmp_path: Path) -> None:
+    class Flat(segmentation.SegmentationTask):
+        def on_validation_epoch_end(self) -> None:
+            self.log("val/score", 0.5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "SegmentationTask", Flat)
+        segmentation.train(small_segmentation(epochs=9, patience=2), data, tmp_path / "flat")
+    state = torch.load(tmp_path / "flat" / "checkpoints" / "last.ckpt", weights_only=False)
+    assert state["epoch"] == 2
+    segmentation.train(small_segmentation(epochs=9, minutes=1e-6), data, tmp_path / "short")
+    state = torch.load(tmp_path / "short" / "checkpoints" / "last.ckpt", weights_only=False)
+    assert state["epoch"] == 0
+
+
+def test_a_run_is_neither_overwritten_nor_invented(data: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nothing to resume"):
+        segmentation.train(small_segmentation(), data, tmp_path, resume=True)
+    segmentation.train(small_segmentation(epochs=1), data, tmp_path)
+    with pytest.raises(BadInput, match="holds a training already"):
+        segmentation.train(small_segmentation(), data, tmp_path)
+
+
+def test_segmentation_learns(data: list[Path], tmp_path: Path) -> None:
+    config = small_segmentation(
+        widths=(4, 8),
+        epochs=3,
+        steps_per_epoch=40,
+        batch_size=4,
+        learning_rate=1e-2,
+        clean=1.0,
+        zoom_min=0.15,
+        zoom_max=0.25,
+    )
+    segmentation.train(config, data, tmp_path)
+    assert weights.read_card("vessels", tmp_path).figures["validation_score"] > 0.6
+
+
+def test_cyclegan_tells_modalities_by_polarity(data: list[Path], tmp_path: Path) -> None:
+    cf, octa = cyclegan.read_modalities(data, (1.0,))
+    assert [len(source.images) for source in (*cf, *octa)] == [4, 4]
+    assert cf[0].images[0].name == "0"
+    with pytest.raises(BadInput, match="only one modality"):
+        cyclegan.read_modalities(data[:1], (1.0,))
+    with pytest.raises(BadInput, match="zooms"):
+        cyclegan.read_modalities(data, (1.0, 2.0, 3.0))
+
+
+def test_cyclegan_runs_and_resumes(data: list[Path], tmp_path: Path) -> None:
+    config = cyclegan.CycleGANConfig(**TINY, width=2, blocks=1, judge_width=2, crop=32, pool=2)
+    cyclegan.train(config, data, tmp_path)
+    task = cyclegan.train(dataclasses.replace(config, epochs=3), data, tmp_path, resume=True)
+    assert set(weights.names(tmp_path)) == {"cf_to_octa", "octa_to_cf"}
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
+    assert all_equal(task.state_dict(), last["state_dict"])
+
+
+def test_image_pool_keeps_its_size_and_returns_old_images() -> None:
+    pool = cyclegan.ImagePool(3, np.random.default_rng(0))
+    seen = [pool.swap(torch.full((1, 1, 1, 1), float(index))).item() for index in range(60)]
+    assert seen[:3] == [0.0, 1.0, 2.0]
+    late = [value for index, value in enumerate(seen[3:], 3) if value != index]
+    assert 15 < len(late) < 42  # about half come from the pool
+    assert len(set(late)) == len(late)  # a kept image leaves the pool with its use
+
+
+def test_rates_of_cyclegan_fall_over_the_second_half(data: list[Path]) -> None:
+    cf, octa = cyclegan.read_modalities(data, (1.0,))
+    config = cyclegan.CycleGANConfig(epochs=10, width=2, blocks=1, judge_width=2, crop=32)
+    _, schedules = cyclegan.CycleGANTask(config, cf, octa).configure_optimizers()
+    factors = [schedules[0].lr_lambdas[0](epoch) for epoch in range(10)]
+    assert factors[:6] == [1.0] * 6
+    np.testing.assert_allclose(factors[6:], [0.8, 0.6, 0.4, 0.2])
+
+
+@pytest.mark.parametrize("kind", ["arbicon", "joint"])
+def test_registration_trainings_run(kind: str, data: list[Path], tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"widths": (2, 4), "grid": 11, "descriptor": 4, "consensus": (2,)}
+    config: RunConfig
+    if kind == "arbicon":
+        config = arbicon.ArbiconConfig(**TINY, **sizes, affine_epochs=1, validation_pairs=2)
+        arbicon.train(config, data, tmp_path)
+    else:
+        config = joint.JointConfig(
+            **TINY, **sizes, transformer_weights="", segmentation_weights="", validation_pairs=2
+        )
+        joint.train(config, data, tmp_path)
+    net = weights.load(kind, tmp_path)
+    output = net(torch.rand(1, 1, 22, 22), torch.rand(1, 1, 22, 22))
+    warp = output if kind == "arbicon" else output.warp
+    assert torch.isfinite(warp.source_from_target(torch.zeros(1, 3, 2))).all()
+
+
+def test_registration_losses_of_the_joint_network_are_least_at_the_truth(data: list[Path]) -> None:
+    still = {"rotation": 0.0, "scale": 1.0, "shift": 0.0, "bend": 0.0}
+    parts = {"transformer_weights": "", "segmentation_weights": ""}
+    config = joint.JointConfig(
+        widths=(2, 4), grid=11, descriptor=4, consensus=(2,), **still, **parts
+    )
+    task = joint.JointTask(config, [joint.read_folder(data[0], "train")]).eval()
+    sample = {name: value[None] for name, value in task.draw(np.random.default_rng(1)).items()}
+    output = task.net(sample["source"], sample["target"])
+
+    def losses(shift: float) -> dict[str, float]:
+        affine = torch.tensor([[[1.0, 0.0, shift], [0.0, 1.0, 0.0]]])
+        exact = dataclasses.replace(
+            output.warp,
+            affine=affine,
+            predictor=lambda descriptor, points: torch.zeros_like(points),
+        )
+        found = task.losses(dataclasses.replace(output, warp=exact), sample)
+        return {name: loss.item() for name, loss in found.items()}
+
+    at_truth, shifted = losses(0.0), losses(0.3)
+    assert at_truth["grid"] == pytest.approx(0, abs=1e-9)
+    assert shifted["grid"] == pytest.approx(0.3**2, rel=1e-4)
+    assert at_truth["reverse_hinge"] == pytest.approx(0, abs=1e-4)
+    assert shifted["reverse_hinge"] > 0.2
+    assert shifted["chamfer"] > 1.2 * at_truth["chamfer"]
