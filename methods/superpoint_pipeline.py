@@ -85,6 +85,7 @@ class SuperPointMethod(ABC):
             paper=self.paper,
             weights_licence=" AND ".join(dict.fromkeys(s.licence for s in sources)),
             trained_on=tuple(dict.fromkeys(n for s in sources for n in s.trained_on)),
+            weights=" ".join(s.revision for s in sources),
             estimator=estimator_name(self.model),
             uses_cuda=True,
         )

@@ -77,11 +77,13 @@ class Source:
         licence: SPDX name, ``unknown`` for a file nobody knows.
         trained_on: names of data sets.
         ours: whether this project trained them, which it does on normalised images.
+        revision: hash of the file, or name on the hub.
     """
 
     licence: str
     trained_on: tuple[str, ...] = ()
     ours: bool = False
+    revision: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,19 +110,19 @@ def describe(network: Network, weights: str) -> Source:
         BadInput: when the file or our weights are missing.
     """
     if weights == OFFICIAL:
-        return Source(MAGIC_LEAP, network.hub_trained_on)
+        return Source(MAGIC_LEAP, network.hub_trained_on, revision=network.hub_name)
     if weights == RETINA:
         from imedbench.methods.weights import read_card
 
         card = read_card(network.shipped)
-        return Source(card.licence, card.trained_on, ours=True)
+        return Source(card.licence, card.trained_on, ours=True, revision=card.sha256[:16])
     path = _existing(weights)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = _card(path)
     if beside:
         seen = tuple(beside.get("trained_on", ()))
-        return Source(beside.get("licence", UNKNOWN), seen, ours=True)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Source(_KNOWN_FILES.get(digest, UNKNOWN))
+        return Source(beside.get("licence", UNKNOWN), seen, ours=True, revision=digest[:16])
+    return Source(_KNOWN_FILES.get(digest, UNKNOWN), revision=digest[:16])
 
 
 def read(network: Network, weights: str) -> State:

@@ -1,5 +1,6 @@
 """Where weights come from, and who may use them."""
 
+import hashlib
 import json
 
 import pytest
@@ -72,11 +73,13 @@ def test_files_give_what_was_saved(tmp_path, state, suffix):
 def test_card_beside_a_file_says_licence_and_data(tmp_path, state):
     path = tmp_path / "weights.pth"
     torch.save(state, path)
-    assert sources.describe(sources.SUPERPOINT, str(path)) == sources.Source(sources.UNKNOWN)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    unknown = sources.Source(sources.UNKNOWN, revision=digest)
+    assert sources.describe(sources.SUPERPOINT, str(path)) == unknown
     card = {"licence": FREE, "trained_on": ["a/train"]}
     path.with_suffix(".json").write_text(json.dumps(card))
     known = sources.describe(sources.SUPERPOINT, str(path))
-    assert known == sources.Source(FREE, ("a/train",), ours=True)
+    assert known == sources.Source(FREE, ("a/train",), ours=True, revision=digest)
 
 
 def test_pickle_that_would_run_code_is_refused(tmp_path):

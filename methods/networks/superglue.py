@@ -159,10 +159,11 @@ class SuperGlue(nn.Module):
                 a, b = a + layer(a, a, first.valid), b + layer(b, b, second.valid)
             else:
                 a, b = a + layer(a, b, second.valid), b + layer(b, a, first.valid)
-        similarity = self.output(a) @ self.output(b).transpose(1, 2) / self.config.width**0.5
-        with torch.autocast(similarity.device.type, enabled=False):
+        # Half precision would round similarities to an eighth, which is more than tells matches apart.
+        with torch.autocast(a.device.type, enabled=False):
+            similarity = self.output(a) @ self.output(b).transpose(1, 2)
             return log_assignment(
-                similarity.float(),
+                similarity / self.config.width**0.5,
                 self.bin_score,
                 first.valid,
                 second.valid,
@@ -174,7 +175,7 @@ class SuperGlue(nn.Module):
         extent = keypoints.points.new_tensor(size)
         position = (keypoints.points - extent / 2) / (0.7 * extent.max())
         encoded = self.position(torch.cat((position, keypoints.scores[..., None]), dim=2))
-        out: Tensor = self.input(keypoints.descriptors) + encoded
+        out: Tensor = self.input(keypoints.descriptors).float() + encoded.float()
         return out
 
 
