@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from imedbench.datasets.synthetic.view import View
 Plane = NDArray[np.float32]
 
 _SHIFT = 4  # bits after the point in the coordinates handed to OpenCV
+_THICKEST = 120
 _CANVAS_PX = 1400  # lines are drawn about this large and shrunk: that makes them smooth
 
 
@@ -71,13 +73,30 @@ def draw(strokes: Strokes, ink: NDArray[np.float64], *, widen: float = 1.0) -> P
         float32 H×W in [0, 1].
     """
     size = strokes.size
-    zoom = max(2, round(_CANVAS_PX / size))
-    width = 2 * widen * strokes.radius * zoom
-    level = np.rint(255 * ink * np.minimum(width, 1.0)).astype(np.int64)
-    thickness = np.maximum(np.rint(width), 1).astype(np.int64)
+    zoom = min(max(2, round(_CANVAS_PX / size)), 6)
+    wanted = 2 * widen * strokes.radius * zoom
+    drawn = _drawn_widths()
+    # The widths on offer are two apart: fine lines are drawn wider and fainter, wide ones nearest.
+    fine = wanted < 2.5 * zoom
+    nearest = np.abs(drawn[None, :] - wanted[:, None]).argmin(1)
+    chosen = np.where(fine, np.searchsorted(drawn, wanted), nearest)
+    strength = np.where(fine, wanted / drawn[chosen], 1.0)
+    level = np.rint(255 * ink * strength).astype(np.int64)
     canvas = np.zeros((size * zoom, size * zoom), np.uint8)
-    _draw_sorted(canvas, _fixed_point(strokes.ends, zoom), level // 8 * 8 + 7, thickness)
+    _draw_sorted(canvas, _fixed_point(strokes.ends, zoom), level // 4 * 4 + 3, chosen + 1)
     return _shrunk(canvas, size)
+
+
+@lru_cache
+def _drawn_widths() -> NDArray[np.float64]:
+    """How wide OpenCV's lines of thickness 1, 2, 3 … turn out, which depends on its version."""
+    line = np.array([[0, 128], [255, 128]], np.int32) << _SHIFT
+    widths = []
+    for thickness in range(1, _THICKEST + 1):
+        canvas = np.zeros((256, 256), np.uint8)
+        cv2.polylines(canvas, [line], False, 1, thickness, cv2.LINE_8, _SHIFT)
+        widths.append(canvas[:, 128].sum())
+    return np.array(widths, np.float64)
 
 
 def fill(view: View, outlines_mm: Sequence[Points]) -> Plane:

@@ -19,8 +19,8 @@ from imedbench.datasets.synthetic.view import View
 MAX_RADIUS_MM = 0.06
 """Radius of a vessel that absorbs fully."""
 
-BEAM_MM = 0.003
-"""What the width of the scanning beam adds to a vessel's radius."""
+BEAM_MM = 0.004
+"""What the width of the scanning beam, or of a lens's blur, adds to a vessel's radius."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,12 @@ class Fundus:
         return project(self.view, self.eye.vessels)
 
     @cached_property
+    def _seen(self) -> Strokes:
+        """The vessels as wide as they look."""
+        beam = BEAM_MM / self.view.mm_per_px
+        return replace(self.strokes, radius=self.strokes.radius + beam)
+
+    @cached_property
     def blood(self) -> Plane:
         """How much light the blood takes: float32 H×W, 1 in the widest veins."""
         depth = np.clip(self.strokes.radius_mm / MAX_RADIUS_MM, 0.0, 1.0) ** 0.75
@@ -52,17 +58,17 @@ class Fundus:
     def flow(self) -> Plane:
         """Flow in the drawn vessels: float32 H×W in [0, 1], brighter in wider ones."""
         wide = np.clip((self.strokes.radius_mm - 0.005) / 0.010, 0, 1)
-        # The beam is about as wide as a small vessel and makes all of them look wider.
-        seen = replace(self.strokes, radius=self.strokes.radius + BEAM_MM / self.view.mm_per_px)
-        return draw(seen, 0.45 + 0.55 * wide)
+        return draw(self._seen, 0.45 + 0.55 * wide)
 
     def vessels(self, least_diameter_mm: float, *, artery: bool | None = None) -> Mask:
         """Where vessels at least so wide are; those of one kind, if asked for."""
         keep = 2 * self.strokes.radius_mm >= least_diameter_mm
         if artery is not None:
             keep &= self.strokes.artery == artery
-        chosen = self.strokes.where(keep)
-        return draw(chosen, np.ones(len(chosen.radius))) > 0.5
+        chosen = self._seen.where(keep)
+        # A line thinner than this would come out dotted.
+        visible = replace(chosen, radius=np.maximum(chosen.radius, 0.6))
+        return draw(visible, np.ones(len(chosen.radius))) > 0.5
 
     @cached_property
     def arteries(self) -> Mask:
@@ -78,7 +84,7 @@ class Fundus:
     @cached_property
     def disc(self) -> Plane:
         """The optic disc with a soft edge, float32 H×W, 1 inside."""
-        return self._ellipse(self.eye.disc_radius, 0.0, soft_mm=0.045)
+        return self._ellipse(self.eye.disc_radius, 0.0, soft_mm=0.06)
 
     @cached_property
     def cup(self) -> Plane:
@@ -105,11 +111,12 @@ class Fundus:
 
     @cached_property
     def choroid(self) -> Plane:
-        """The choroid's wide vessels that shine through a pale retina, in [-1, 1]."""
-        grid = self.view.grid_mm
-        bowed = grid + np.float32(0.5) * self.pigment[..., None]
-        turn = float(stream(self.eye.seed, "choroid").uniform(0, np.pi))
-        return np.tanh(1.5 * sample("streaks", bowed, 0.016, self.eye.seed, turn))
+        """The choroid's wide vessels that shine through a pale retina, about in [-1, 1]."""
+        grid, seed = self.view.grid_mm, self.eye.seed
+        slow = sample("clouds", grid, 0.06, seed)
+        bowed = grid + np.float32(0.25) * slow[..., None]
+        turn = float(stream(seed, "choroid").uniform(0, np.pi))
+        return 0.5 * sample("streaks", bowed, 0.024, seed, turn)
 
     def nerve_fibres(self) -> Plane:
         """Fine stripes that run from the disc in arcs round the fovea, about in [-1, 1]."""

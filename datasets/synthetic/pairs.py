@@ -21,7 +21,7 @@ VERSION = "1"
 MASK_DIAMETER_MM = 0.022
 """Thinner vessels are left out of the reference masks, as annotators leave them out."""
 
-MAX_LANDMARKS = 40
+MIN_LANDMARKS, MAX_LANDMARKS = 20, 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +138,19 @@ def _moved(fixed: View, warp: Warp) -> Views:
 def _landmarks(
     eye: Eye, views: Views, least_mm: float, fixed: Rendering, moving: Rendering
 ) -> tuple[Points, Points]:
-    """Forks of reference vessels that both images show, well spread; fixed and moving px."""
-    forks = eye.bifurcations[2 * eye.bifurcation_radius >= least_mm]
+    """Forks that both images show, the widest or all wide enough, well spread; fixed, moving px."""
+    widest_first = np.argsort(-eye.bifurcation_radius, kind="stable")
+    forks, radius = eye.bifurcations[widest_first], eye.bifurcation_radius[widest_first]
     in_fixed = views.fixed.px_from_mm.apply(forks)
     in_moving = views.moving.px_from_mm.apply(forks)
     margin = views.fixed.size / 64
-    seen = views.fixed.shows(in_fixed, margin) & views.moving.shows(in_moving, margin)
-    in_fixed, in_moving = in_fixed[seen], in_moving[seen]
-    lit = _at(fixed.fov, in_fixed) & _at(moving.fov, in_moving)
-    in_fixed, in_moving = in_fixed[lit], in_moving[lit]
-    chosen = _spread(in_fixed, MAX_LANDMARKS)
+    seen = np.flatnonzero(
+        views.fixed.shows(in_fixed, margin) & views.moving.shows(in_moving, margin)
+    )
+    seen = seen[_at(fixed.fov, in_fixed[seen]) & _at(moving.fov, in_moving[seen])]
+    wide_enough = int((2 * radius[seen] >= least_mm).sum())
+    seen = seen[: max(wide_enough, MIN_LANDMARKS)]
+    chosen = seen[_spread(in_fixed[seen], MAX_LANDMARKS)]
     return in_fixed[chosen], in_moving[chosen]
 
 

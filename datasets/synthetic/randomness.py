@@ -28,7 +28,8 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
         False
     """
     words = [n if isinstance(n, int) else crc32(n.encode()) for n in names]
-    return np.random.default_rng(np.random.SeedSequence([seed, *words]))
+    # The count keeps (a,) and (a, 0) apart: a seed sequence ignores trailing zeros.
+    return np.random.default_rng(np.random.SeedSequence([seed, len(words), *words]))
 
 
 def derived_seed(seed: int, *names: str | int) -> int:

@@ -70,7 +70,7 @@ class CfLook:
             contrast=rng.uniform(0.75, 1.15),
             macula=rng.uniform(0.25, 0.45),
             mottle=rng.uniform(0.03, 0.12),
-            tessellation=float(rng.choice([0.0, 0.04, 0.14], p=[0.6, 0.25, 0.15])),
+            tessellation=float(rng.choice([0.0, 0.05, 0.15], p=[0.65, 0.25, 0.1])),
             fibres=rng.uniform(0.0, 0.012),
             sheen=float(rng.choice([0.0, 0.08, 0.2], p=[0.6, 0.3, 0.1])),
             uneven=rng.uniform(0.08, 0.2),
@@ -141,7 +141,7 @@ def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: b
 def _shade(fundus: Fundus, look: CfLook, rng: np.random.Generator) -> Plane:
     """Brightness of the background relative to its mean colour."""
     distance = fundus.from_fovea
-    wide, narrow = rng.uniform(0.9, 1.5), rng.uniform(0.25, 0.5)
+    wide, narrow = rng.uniform(0.9, 1.6), rng.uniform(0.28, 0.6)
     dark = 0.5 * np.exp(-((distance / wide) ** 2)) + 0.5 * np.exp(-((distance / narrow) ** 2))
     ground = 1 + look.mottle * fundus.pigment
     if look.tessellation > 0:
@@ -187,8 +187,9 @@ def _channel(
 ) -> Plane:
     """One colour channel of the clean image, in [0, 1]."""
     base = look.colour[channel] * shade
-    pale = fundus.disc * 0.6 + fundus.cup * 0.4
-    base += pale * (DISC_COLOUR[channel] - base)
+    rim = 0.65 * DISC_COLOUR[channel] + 0.35 * look.colour[channel]
+    base += 0.9 * fundus.disc * (rim - base)
+    base += fundus.disc * fundus.cup * (DISC_COLOUR[channel] - base)
     if fundus.lesion_load > 0:
         base += 0.3 * fundus.lesions("drusen") * (DISC_COLOUR[channel] - base)
         base += 0.8 * fundus.lesions("exudates") * (DISC_COLOUR[channel] - base)

@@ -11,7 +11,7 @@ from imedbench.core.types import Mask, Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
 from imedbench.datasets.synthetic.render_octa import capillaries
-from imedbench.datasets.synthetic.textures import noise
+from imedbench.datasets.synthetic.textures import noise, sample
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class FaLook:
             vessel=rng.uniform(0.45, 0.95),
             arteries=rng.uniform(0.85, 1.15),
             flush=rng.uniform(0.12, 0.36),
-            mottle=rng.uniform(0.06, 0.25),
+            mottle=rng.uniform(0.02, 0.10),
             disc=rng.uniform(0.15, 0.65),
             uneven=rng.uniform(0.08, 0.25),
             blur_mm=rng.uniform(0.012, 0.024),
@@ -79,7 +79,8 @@ def _fluorescence(fundus: Fundus, look: FaLook) -> Plane:
     """The clean image, in [0, 1]."""
     distance = fundus.from_fovea
     pigment = 1 - 0.65 * np.exp(-((distance / 0.75) ** 2))
-    base = look.flush * pigment * (1 + look.mottle * 2 * fundus.pigment)
+    base = look.flush * pigment * (1 + 2 * look.mottle * fundus.pigment)
+    base *= 1 + look.mottle * sample("grain", fundus.view.grid_mm, 0.012, fundus.eye.seed)
     base += fundus.disc * (look.disc - base) * (0.75 + 0.25 * fundus.cup)
     if fundus.view.mm_per_px < 0.02:
         near = np.exp(-((distance / 2.0) ** 2))

@@ -127,7 +127,7 @@ def capillaries(eye: Eye, view: View) -> Plane:
     mesh = mesh_along(grid, np.arctan2(y, x) + wobble, CAPILLARY_TEXEL_MM, eye.seed)
     edge = eye.faz_radius(grid).astype(np.float32)
     beyond = np.hypot(x, y) - edge
-    mesh *= np.clip(beyond / 0.05 + 0.3, 0, 1)
+    mesh *= np.clip(beyond / 0.05 + 0.3, 0.1, 1)
     ring = 0.9 * np.exp(-((beyond / 0.009) ** 2)) * (wobble > -0.4)
     plane: Plane = np.maximum(mesh, ring)
     return plane
@@ -144,7 +144,7 @@ def _foveal_shadow(eye: Eye, view: View, rng: np.random.Generator) -> Plane:
 def _grain(flow: Plane, look: OctaLook, rng: np.random.Generator) -> Plane:
     """Speckle: grain that grows with the signal, and a little where there is none."""
     grain = noise(flow.shape, look.grain_px, rng)
-    noisy: Plane = flow * (1 + look.speckle * grain * (1.05 - flow)) + 0.02 * grain
+    noisy: Plane = flow * (1 + look.speckle * grain * (1.05 - flow)) + 0.03 * grain
     return noisy
 
 
@@ -157,7 +157,7 @@ def _tear(image: Plane, look: OctaLook, rng: np.random.Generator) -> Plane:
         image[row : row + thick] *= rng.choice([0.15, 0.4, 1.3])
     if look.quilt:
         for axis in (0, 1):
-            lost = rng.normal(rng.uniform(0.1, 0.9), 0.12, 14) * size
+            lost = rng.normal(rng.uniform(0.1, 0.9), 0.12, 6) * size
             lost = np.unique(np.clip(lost, 0, size - 3).astype(int))
             for line in lost:
                 part = image[line : line + 2] if axis == 0 else image[:, line : line + 2]

@@ -19,6 +19,7 @@ Plane = NDArray[np.float32]
 Kind = Literal["mesh", "streaks", "clouds", "grain"]
 
 TILE_PX = 1024
+_ZERO, _LEVELS_PER_UNIT = 120, 36  # of the 8-bit tiles, which so reach from -3.3 to 3.7
 
 
 def noise(shape: tuple[int, int], blur_px: float, rng: np.random.Generator) -> Plane:
@@ -54,9 +55,10 @@ def sample(
     shift = stream(seed, "texture", kind).uniform(0, TILE_PX, 2)
     cos, sin = np.cos(turn) / mm_per_texel, np.sin(turn) / mm_per_texel
     x, y = grid_mm[..., 0], grid_mm[..., 1]
-    u = (cos * x - sin * y + shift[0]).astype(np.float32)
-    v = (sin * x + cos * y + shift[1]).astype(np.float32)
-    return cv2.remap(_tile(kind), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    u = np.float32(cos) * x - np.float32(sin) * y + np.float32(shift[0])
+    v = np.float32(sin) * x + np.float32(cos) * y + np.float32(shift[1])
+    levels = cv2.remap(_tile(kind), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return (levels.astype(np.float32) - np.float32(_ZERO)) / np.float32(_LEVELS_PER_UNIT)
 
 
 def mesh_along(grid_mm: NDArray[np.float32], angle: Plane, mm_per_texel: float, seed: int) -> Plane:
@@ -81,8 +83,13 @@ def mesh_along(grid_mm: NDArray[np.float32], angle: Plane, mm_per_texel: float, 
 
 
 @lru_cache
-def _tile(kind: Kind) -> Plane:
-    rng = stream(0, "tile", kind)
+def _tile(kind: Kind) -> NDArray[np.uint8]:
+    """A tile in 8 bits, which are read several times faster than floats."""
+    levels = _ZERO + _LEVELS_PER_UNIT * _surface(kind, stream(0, "tile", kind))
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def _surface(kind: Kind, rng: np.random.Generator) -> Plane:
     if kind == "mesh":
         return _mesh(rng)
     if kind == "streaks":

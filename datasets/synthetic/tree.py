@@ -7,10 +7,11 @@ The optic disc lies at positive x in a right eye and at negative x in a left eye
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from imedbench.datasets.synthetic.colonise import Points, Skeleton, colonise, scatter
 from imedbench.datasets.synthetic.randomness import stream
@@ -41,12 +42,15 @@ class Level:
 
 
 LEVELS = (
-    Level(1.9, REACH_MM, 0.35, 2.2, 1.1, 0.3),
-    Level(0.95, REACH_MM, 0.35, 1.2, 1.2, 0.6),
+    Level(1.9, REACH_MM, 0.35, 2.5, 1.1, 0.3),
+    Level(0.95, REACH_MM, 0.35, 1.6, 1.2, 0.6),
     Level(0.42, 8.5, 0.35, 0.5, 0.9, 0.8),
     Level(0.27, 4.8, 0.0, 0.0, 0.8, 0.4),
     Level(0.17, 4.4, 0.0, 0.0, 1.1, 0.2),
 )
+
+KEEPING_OFF = 0.8
+"""How strongly veins turn from arteries beside them, against a target's pull of 1."""
 
 MURRAY = 3.5
 """Exponent of flow against calibre at forks: 3 by Murray's reasoning, more is often measured."""
@@ -122,7 +126,7 @@ def make_eye(seed: int) -> Eye:
     disc = np.array([rng.normal(4.45, 0.2), rng.normal(-0.4, 0.25)])
     faz = _faz_outline(rng)
     calibre = rng.uniform(0.9, 1.12)
-    wander = _wander(rng, tortuosity=float(rng.gamma(6.0, 0.16)))
+    wander = _wander(rng, tortuosity=float(rng.gamma(6.0, 0.14)))
     arteries = _grow(disc, faz, None, stream(seed, "arteries"))
     veins = _grow(disc, faz, arteries, stream(seed, "veins"))
     parts = [
@@ -189,11 +193,16 @@ def _resample(path: Points, step: float = 0.11) -> Points:
 
 @dataclass(frozen=True, eq=False)
 class _Region:
-    """Where vessels of one level may run, and where to."""
+    """Where vessels of one level may run, and where to; ``other`` is the tree they keep from."""
 
     disc: Points
     faz: NDArray[np.float64]
     level: Level
+    other: Points | None
+
+    @cached_property
+    def _others(self) -> cKDTree | None:
+        return None if self.other is None else cKDTree(self.other)
 
     def allows(self, xy: Points) -> NDArray[np.bool_]:
         """Whether a vessel may be at each of N×2 positions."""
@@ -208,7 +217,17 @@ class _Region:
         outward = xy - self.disc
         outward /= np.linalg.norm(outward, axis=1, keepdims=True) + 1e-9
         guide: Points = self.level.guided * (within * inward + (1 - within) * outward)
-        return guide
+        return guide + self._keeping_off(xy)
+
+    def _keeping_off(self, xy: Points) -> Points:
+        """Away from the other tree where it is near."""
+        if self.other is None or self._others is None:
+            return np.zeros_like(xy)
+        distance, index = self._others.query(xy)
+        away: Points = xy - self.other[index]
+        away /= np.linalg.norm(away, axis=1, keepdims=True) + 1e-9
+        near = np.clip(1 - np.asarray(distance) / (0.6 * self.level.spacing), 0, 1)
+        return KEEPING_OFF * near[:, None] * away
 
 
 def _grow(
@@ -228,7 +247,7 @@ def _grow(
         tree.add_path(_arcade(disc, up, 0.0, False, rng))
 
     for level in LEVELS:
-        region = _Region(disc, faz, level)
+        region = _Region(disc, faz, level, None if other is None else other.xy)
         centre = (float(disc[0]) * level.towards_disc, 0.0)
         targets = scatter(level.spacing, level.radius, centre, rng)
         targets = targets[region.allows(targets * 0.93)]
@@ -247,8 +266,6 @@ def _grow(
 
 
 def _apart(points: Points, others: Points, distance: float) -> Points:
-    from scipy.spatial import cKDTree
-
     return points[cKDTree(others).query(points, distance_upper_bound=distance)[0] >= distance]
 
 
