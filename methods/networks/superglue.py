@@ -159,7 +159,7 @@ class SuperGlue(nn.Module):
                 a, b = a + layer(a, a, first.valid), b + layer(b, b, second.valid)
             else:
                 a, b = a + layer(a, b, second.valid), b + layer(b, a, first.valid)
-        # Half precision would round similarities to an eighth, which is more than tells matches apart.
+        # Half precision would round similarities by more than what tells matches apart.
         with torch.autocast(a.device.type, enabled=False):
             similarity = self.output(a) @ self.output(b).transpose(1, 2)
             return log_assignment(
