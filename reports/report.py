@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from imedbench.observer import Observer
 from imedbench.protocols import PROTOCOLS, RankTable
 from imedbench.reports import analysis
 from imedbench.reports.figures import Example, draw_examples, draw_picture
+from imedbench.reports.formats import cell, interval, number, p_value
 from imedbench.reports.pictures import draw_matches
 from imedbench.results import OpenRun
 from imedbench.store import Prediction
@@ -50,10 +50,10 @@ def write_report(run: OpenRun, folder: Path, observer: Observer) -> Path:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=_number, interval=_interval, p=_p_value, cell=_cell)
+    environment.filters.update(number=number, interval=interval, p=p_value, cell=cell)
     page = environment.get_template("report.md.j2").render(_content(run, table, figures))
     path = folder / "report.md"
-    path.write_text(page)
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -113,7 +113,7 @@ def _per_pair(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _pair_cell(row: pd.Series[Any]) -> str:
     if row["outcome"] != "ok":
         return str(row["outcome"]).replace("_", " ")
-    return _number(row[HEADLINE] if HEADLINE in row else row.get("mse"))
+    return number(row[HEADLINE] if HEADLINE in row else row.get("mse"))
 
 
 class _Figures:
@@ -182,30 +182,5 @@ def _best_median_worst(rows: pd.DataFrame) -> list[tuple[str, pd.Series[Any]]]:
 
 def _error_text(row: pd.Series[Any]) -> str:
     if HEADLINE in row and not pd.isna(row[HEADLINE]):
-        return f"TRE {_number(row[HEADLINE])} px"
-    return f"MSE {_number(row['mse'], 3)}"
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
-
-
-def _interval(value: Any, digits: int = 2) -> str:
-    """An estimate with its interval, as ``1.40 [1.21, 1.63]``."""
-    if value is None:
-        return "–"
-    estimate, low, high = (_number(v, digits) for v in (value.estimate, value.low, value.high))
-    return f"{estimate} [{low}, {high}]"
-
-
-def _p_value(p: float) -> str:
-    if math.isnan(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _cell(text: Any) -> str:
-    """Text that does not end a table cell early."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+        return f"TRE {number(row[HEADLINE])} px"
+    return f"MSE {number(row['mse'], 3)}"

@@ -50,5 +50,6 @@ def write_result(
         raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
     for name, picture in pictures.items():
         write_image(folder / name, picture)
-    (folder / "transform.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    (folder / "transform.json").write_text(text, encoding="utf-8")
     return [str(folder / name) for name in (*pictures, "transform.json")]

@@ -134,7 +134,7 @@ def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_j
     dataset = open_dataset(config.data)
     config, missing = offered_splits(config, dataset, every_split)
     for text in missing:
-        remarks.print(f"[dim]note: {text}[/dim]", highlight=False)
+        remarks.print(f"note: {text}", style="dim", highlight=False)
     try:
         with ProgressBar("running") as progress:
             run(config, dataset, progress)

@@ -8,14 +8,18 @@ import sys
 from types import TracebackType
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from imedbench.reports.formats import number
+
+__all__ = ["ProgressBar", "number", "output", "print_json", "print_table", "remarks"]
+
 #: Progress and remarks go to stderr, so that what a command prints can be piped.
-remarks = Console(stderr=True)
-output = Console(width=None if sys.stdout.isatty() else 100)
+#: Names and reasons may hold brackets, which are no markup.
+remarks = Console(stderr=True, markup=False, soft_wrap=True)
+output = Console(width=None if sys.stdout.isatty() else 100, markup=False)
 
 
 class ProgressBar:
@@ -72,13 +76,6 @@ def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
 def print_json(content: Any) -> None:
     """Print JSON, with null for what is not a finite number."""
     print(json.dumps(_finite(content), indent=2, ensure_ascii=False))
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A number for a table; a dash for none."""
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
 
 
 def _is_number(cell: str) -> bool:
