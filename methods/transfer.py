@@ -1,54 +1,114 @@
-"""Show a colour fundus image as OCTA, through a trained generator."""
+"""Any method on colour fundus turned into fake OCTA: ``transfer+sift``, ``transfer+NAME``.
+
+With SuperPoint and SuperGlue inside, this is the report's CycleGAN + SuperPoint + SuperGlue.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.polarity import flatten
+from imedbench.core.polarity import field_of_view, flatten, has_dark_vessels
+from imedbench.core.registry import WRAPPERS
+from imedbench.core.stages import stage
+from imedbench.core.types import Image, Method, Pixels, Registration
+from imedbench.methods import weights
 
 if TYPE_CHECKING:
     from torch import nn
 
-Plane = NDArray[np.float32]
-
-_REACH = 0.125  # wide enough for the fovea to stay dark
-_STEP = 4  # px; a generator halves the resolution twice
+FUNDUS_REACH = 0.125  # of `flatten`: what the transfer is trained with, so the fovea stays dark
+_STRIDE = 4  # px; sides the network can halve twice
 
 
-def fundus_plane(grey: NDArray[np.uint8], fov: NDArray[np.bool_]) -> Plane:
-    """A colour fundus image as the generator reads it: even light, vessels left dark.
-
-    Args:
-        grey: uint8 H×W.
-        fov: bool H×W.
-
-    Returns:
-        float32 H×W in [0, 1].
-    """
-    return flatten(grey, fov, reach=_REACH)
-
-
-def fake_octa(generator: nn.Module, grey: NDArray[np.uint8], fov: NDArray[np.bool_]) -> Plane:
-    """What an OCTA device might show of the same retina.
+@WRAPPERS.register("transfer")
+class ModalityTransfer:
+    """Turns images with dark vessels into fake OCTA, then runs another method.
 
     Args:
-        generator: from colour fundus to OCTA, such as the weights ``cf_to_octa``.
-        grey: uint8 H×W with dark vessels.
+        method: what registers the images.
+        transfer_weights: name of the shipped generator.
+        transfer_size: px; longer side of the images at the transfer.
+    """
+
+    def __init__(
+        self, method: Method, *, transfer_weights: str = "cf_to_octa", transfer_size: int = 512
+    ) -> None:
+        self.method, self.transfer_weights, self.size = method, transfer_weights, transfer_size
+        card = weights.read_card(transfer_weights)
+        inner = method.info
+        licences = [name for name in (inner.weights_licence, card.licence) if name != "none"]
+        self.info = replace(
+            inner,
+            name=f"transfer+{inner.name}",
+            summary=f"{inner.summary}, after CycleGAN turned colour fundus into OCTA",
+            paper="; ".join(filter(None, ("Zhu et al., ICCV 2017", inner.paper))),
+            weights_licence=" AND ".join(dict.fromkeys(licences)),
+            trained_on=tuple(dict.fromkeys((*inner.trained_on, *card.trained_on))),
+            uses_cuda=True,
+            weights=" ".join(filter(None, (inner.weights, card.sha256[:16]))),
+        )
+
+    def prepare(self, device: str) -> None:
+        """Load the generator and prepare the inner method."""
+        self._device = device
+        self._generator = weights.load(self.transfer_weights).to(device)
+        self.method.prepare(device)
+
+    def register(self, fixed: Image, moving: Image) -> Registration:
+        """Transfer what is not OCTA yet, then let the inner method register."""
+        with stage("transfer"):
+            shown = {"fixed": self._transferred(fixed), "moving": self._transferred(moving)}
+        found = self.method.register(shown["fixed"], shown["moving"])
+        fakes = {
+            f"fake_octa_{side}": shown[side].pixels
+            for side, image in (("fixed", fixed), ("moving", moving))
+            if shown[side] is not image
+        }
+        diagnostics = replace(found.diagnostics, images={**found.diagnostics.images, **fakes})
+        return replace(found, diagnostics=diagnostics)
+
+    def _transferred(self, image: Image) -> Image:
+        """Fake OCTA of an image with dark vessels; others as they are."""
+        fov = field_of_view(image.pixels)
+        if not has_dark_vessels(image.grey(), fov):
+            return image
+        return Image(fake_octa(self._generator, image.grey(), fov, self.size, self._device), "octa")
+
+
+def fake_octa(
+    generator: nn.Module, grey: Pixels, fov: NDArray[np.bool_], size: int, device: str
+) -> Pixels:
+    """One image in the look of OCTA.
+
+    Args:
+        generator: B×1×H×W in [-1, 1] to the same.
+        grey: uint8 H×W, dark vessels.
         fov: bool H×W.
+        size: longer side at which the generator works, px.
+        device: where the generator is.
 
     Returns:
-        float32 H×W in [0, 1], bright vessels; 0 outside the field of view.
+        uint8 H×W, black outside the field of view.
     """
+    import cv2
     import torch
-    from torch.nn import functional as F
 
-    plane = torch.from_numpy(fundus_plane(grey, fov))[None, None]
     height, width = grey.shape
-    padded = F.pad(plane, (0, -width % _STEP, 0, -height % _STEP), mode="replicate")
-    device = next(generator.parameters()).device
+    scale = size / max(height, width)
+    plane = cv2.resize(
+        flatten(grey, fov, reach=FUNDUS_REACH),
+        (round(width * scale), round(height * scale)),
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+    )
+    rows, columns = plane.shape
+    below, right = -rows % _STRIDE, -columns % _STRIDE
+    padded = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REFLECT_101)
     with torch.inference_mode():
-        fake = generator(padded.to(device) * 2 - 1)[0, 0, :height, :width]
-    return np.asarray((fake.cpu().numpy() + 1) / 2 * fov, np.float32)
+        shown = torch.from_numpy(padded)[None, None].to(device) * 2 - 1
+        fake = generator(shown)[0, 0, :rows, :columns].float().cpu().numpy()
+    native = cv2.resize((fake + 1) * 127.5, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.where(fov, np.clip(np.rint(native), 0, 255), 0).astype(np.uint8)

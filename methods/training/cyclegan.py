@@ -38,8 +38,7 @@ from imedbench.methods.training.vessel_folders import (
     list_images,
     read_colour,
 )
-
-CF_REACH = 0.125  # of `polarity.flatten`: wide enough for the fovea to stay dark
+from imedbench.methods.transfer import FUNDUS_REACH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,7 +330,9 @@ def _read(path: Path) -> tuple[VesselImage, bool]:
     fov = polarity.field_of_view(pixels)
     green = np.ascontiguousarray(pixels[..., 1])
     dark = polarity.has_dark_vessels(green, fov)
-    plane = polarity.flatten(green, fov, reach=CF_REACH) if dark else polarity.stretch(green, fov)
+    plane = (
+        polarity.flatten(green, fov, reach=FUNDUS_REACH) if dark else polarity.stretch(green, fov)
+    )
     core = cv2.erode(fov.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return VesselImage(path.stem, plane, core, np.zeros_like(fov)), dark
 
