@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.options import PluginSpec
 from imedbench.core.registry import METHODS
 from imedbench.core.transforms import Transform, to_dict
@@ -46,6 +49,17 @@ class SingleResult:
         }
 
 
+def _set_up(spec: str, device: str) -> Method:
+    method: Method = METHODS.create(PluginSpec.parse(spec))
+    try:
+        method.prepare(device)
+    except ImedbenchError:
+        raise
+    except Exception as error:
+        raise BadInput(f"the method {spec!r} cannot be set up: {error!r}") from error
+    return method
+
+
 def register_pair(fixed: Image, moving: Image, spec: str, device: str = "cpu") -> SingleResult:
     """Run a method on two images, in this process.
 
@@ -56,11 +70,11 @@ def register_pair(fixed: Image, moving: Image, spec: str, device: str = "cpu") -
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        BadInput: for an unknown method or option.
+        BadInput: for an unknown method or option, or one that cannot be set up.
     """
-    method: Method = METHODS.create(PluginSpec.parse(spec))
-    method.prepare(device)
-    reply = answer(method, Task(fixed, moving, seed=0), device)
+    # What a method prints must not get into what the command prints.
+    with redirect_stdout(sys.stderr):
+        reply = answer(_set_up(spec, device), Task(fixed, moving, seed=0), device)
     transform = reply.registration.fixed_from_moving if reply.registration else None
     outcome, reason = reply.outcome, reply.reason
     if transform is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imedbench.cli.options import JsonOption
+from imedbench.cli.options import JsonOption, PluginsOption, load_plugins
 
 app = typer.Typer(help="Check and look at data sets.", no_args_is_help=True)
 
@@ -15,6 +15,7 @@ app = typer.Typer(help="Check and look at data sets.", no_args_is_help=True)
 @app.command("check")
 def check_command(
     data: Annotated[str, typer.Argument(help="Data set by name or path.", show_default=False)],
+    plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Read every file of a data set and say what is in it.
@@ -27,6 +28,7 @@ def check_command(
     from imedbench.cli.show import ProgressBar, output, print_json, print_table
     from imedbench.opening import open_dataset
 
+    load_plugins(plugin)
     with ProgressBar("checking") as progress:
         result = check_dataset(open_dataset(data), progress)
     if json:
@@ -70,6 +72,7 @@ def show_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("contact.png"),
     split: Annotated[str, typer.Option(help="multi-modal or single-modal.")] = "multi-modal",
     count: Annotated[int, typer.Option(min=1, help="Pairs to show.")] = 12,
+    plugin: PluginsOption = None,
 ) -> None:
     """Draw the first pairs of a data set on one sheet.
 
@@ -83,6 +86,7 @@ def show_command(
     from imedbench.datasets.contact_sheet import contact_sheet
     from imedbench.opening import open_dataset
 
+    load_plugins(plugin)
     with remarks.status("drawing"):
         sheet = contact_sheet(open_dataset(data), checked_split(split), count=count)
     write_image(out, sheet)

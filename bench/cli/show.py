@@ -33,6 +33,7 @@ class ProgressBar:
             TimeRemainingColumn(),
             console=remarks,
             transient=True,
+            disable=not remarks.is_terminal,
         )
         self._title = title
         self._task = self._progress.add_task(title, total=None)
