@@ -114,7 +114,7 @@ class SuperPointMethod(ABC):
 
         with torch.inference_mode(), self._autocast():
             with stage("keypoints"):
-                moving_found, fixed_found = self._find(moving), self._find(fixed)
+                moving_found, fixed_found = self._find(moving, fixed)
             with stage("matching"):
                 index = self._match(moving_found, fixed_found)[0].cpu().numpy()
         matched = index >= 0
@@ -134,21 +134,27 @@ class SuperPointMethod(ABC):
     def _match(self, moving: FoundPoints, fixed: FoundPoints) -> "Tensor":
         """1×M index of the fixed keypoint that each moving one matches; -1 for none."""
 
-    def _find(self, image: Image) -> FoundPoints:
+    def _find(self, *images: Image) -> list[FoundPoints]:
+        """Keypoints of each image; images shown at one size go through the network together."""
         import torch
 
         from imedbench.methods.networks.superpoint import Detection
 
-        plane, fov = shown(image, self.size, self._normalised)
-        height, width = plane.shape
-        found = self._network.detect(
-            torch.from_numpy(plane)[None, None].to(self._device),
-            Detection(max_keypoints=self.keypoints, threshold=self.threshold),
-            torch.from_numpy(fov)[None].to(self._device),
-        )
-        scale = np.array([width, height]) / image.size
-        points = found.points[0].double().cpu().numpy()
-        return FoundPoints(found, (width, height), (points + 0.5) / scale - 0.5)
+        detection = Detection(max_keypoints=self.keypoints, threshold=self.threshold)
+        views = [shown(image, self.size, self._normalised) for image in images]
+        together = len({plane.shape for plane, _ in views}) == 1
+        found: list[Keypoints] = []
+        for batch in [views] if together else [[view] for view in views]:
+            planes = torch.from_numpy(np.stack([plane for plane, _ in batch]))[:, None]
+            masks = torch.from_numpy(np.stack([fov for _, fov in batch]))
+            keypoints = self._network.detect(
+                planes.to(self._device), detection, masks.to(self._device)
+            )
+            found += [keypoints[i : i + 1] for i in range(len(batch))]
+        return [
+            _as_found(keypoints, plane.shape, image.size)
+            for keypoints, (plane, _), image in zip(found, views, images, strict=True)
+        ]
 
     def _autocast(self) -> Any:
         import torch
@@ -156,6 +162,14 @@ class SuperPointMethod(ABC):
         return torch.autocast(
             torch.device(self._device).type, self._dtype, enabled=self._dtype is not None
         )
+
+
+def _as_found(
+    keypoints: "Keypoints", shape: tuple[int, ...], native_size: tuple[int, int]
+) -> FoundPoints:
+    size = (shape[1], shape[0])
+    points = keypoints.points[0].double().cpu().numpy()
+    return FoundPoints(keypoints, size, (points + 0.5) * native_size / size - 0.5)
 
 
 def shown(
