@@ -94,8 +94,8 @@ class Condition:
         if row.metric != self.metric:
             return False
         change = row.after - row.before
-        if self.relative:
-            change = 100 * change / row.before if row.before else np.sign(change) * np.inf
+        if self.relative and change:
+            change = 100 * change / row.before if row.before else np.copysign(np.inf, change)
         return bool(change > self.limit if self.above else change < self.limit)
 
 

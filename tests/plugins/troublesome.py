@@ -77,6 +77,11 @@ def _random(_: Image) -> Registration:
     return Registration(Affine([[1, 0, shift], [0, 1, 0]]))
 
 
+def _wander(_: Image) -> Registration:
+    shift = np.random.default_rng().uniform(1, 2)  # no seed reaches it
+    return Registration(Affine([[1, 0, shift], [0, 1, 0]]))
+
+
 def _numpy_values(_: Image) -> Registration:
     values: Any = {"count": np.int64(3), "share": np.float32(0.5), "good": np.True_}
     return Registration(Affine.identity(), diagnostics=Diagnostics(values=values))
@@ -105,6 +110,7 @@ ACTS: dict[str, Any] = {
     "slow": _slow,
     "talk": _talk,
     "random": _random,
+    "wander": _wander,
     "numpy-values": _numpy_values,
     "threads": lambda _: Registration.failed(os.environ["OMP_NUM_THREADS"]),
 }
