@@ -15,7 +15,6 @@ from imedbench.core.stages import stage
 from imedbench.core.types import Image, MethodInfo, Points, Registration
 from imedbench.methods import weight_sources
 from imedbench.methods.estimators import Model, estimator_name, registration_from_matches
-from imedbench.methods.polarity import field_of_view, normalise
 
 if TYPE_CHECKING:
     import torch
@@ -186,6 +185,8 @@ def shown(
         float32 H×W in [0, 1], and the field of view, bool H×W.
     """
     import cv2
+
+    from imedbench.core.polarity import field_of_view, normalise
 
     grey, fov = image.grey(), field_of_view(image.pixels)
     scale = size / max(grey.shape) if size else 1.0

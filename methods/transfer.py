@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.polarity import field_of_view, flatten, has_dark_vessels
 from imedbench.core.registry import WRAPPERS
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, Method, Pixels, Registration
@@ -73,6 +72,8 @@ class ModalityTransfer:
 
     def _transferred(self, image: Image) -> Image:
         """Fake OCTA of an image with dark vessels; others as they are."""
+        from imedbench.core.polarity import field_of_view, has_dark_vessels
+
         fov = field_of_view(image.pixels)
         if not has_dark_vessels(image.grey(), fov):
             return image
@@ -96,6 +97,8 @@ def fake_octa(
     """
     import cv2
     import torch
+
+    from imedbench.core.polarity import flatten
 
     height, width = grey.shape
     scale = size / max(height, width)
