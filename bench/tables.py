@@ -11,6 +11,20 @@ from numpy.typing import NDArray
 from imedbench.core.types import Outcome
 from imedbench.store import Store
 
+_COLUMNS = (
+    "method",
+    "split",
+    "pair_id",
+    "eye",
+    "subset",
+    "outcome",
+    "reason",
+    "latency_ms",
+    "confidence",
+    "key",
+)
+_SUMMARY_COLUMNS = ("split", "method", "n", "failures", "unanswered", "latency_ms")
+
 
 def pair_table(store: Store) -> pd.DataFrame:
     """Every expected row of a run, with its scores.
@@ -41,7 +55,7 @@ def pair_table(store: Store) -> pd.DataFrame:
                     "key": found.key if found else "",
                 }
             )
-    table = pd.DataFrame(rows).astype({"latency_ms": float, "confidence": float})
+    table = pd.DataFrame(rows, columns=_COLUMNS).astype({"latency_ms": float, "confidence": float})
     return table.join(_scores(store), on="key")
 
 
@@ -98,4 +112,6 @@ def summary_table(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             row[metric] = penalised(part, metric).mean()
             row[f"{metric}|ok"] = part.loc[part["outcome"] == "ok", metric].mean(skipna=False)
         rows.append(row)
-    return pd.DataFrame(rows)
+    summary = pd.DataFrame(rows)
+    metric_columns = [c for c in summary if c not in _SUMMARY_COLUMNS]
+    return summary.reindex(columns=[*_SUMMARY_COLUMNS, *metric_columns])

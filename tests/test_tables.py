@@ -1,0 +1,130 @@
+"""Means that charge failures, and means that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imedbench.core.datasets import PairRef
+from imedbench.core.transforms import Affine
+from imedbench.core.types import Outcome
+from imedbench.store import Prediction, Score, Store
+from imedbench.tables import is_failure, pair_table, penalised, summary_table, unanswered
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "run", create=True)
+    refs = [PairRef(f"p{n}", "multi-modal", "test", f"eye-{n}", "cf", "octa") for n in range(3)]
+    store.set_pairs(refs)
+    yield store
+    store.close()
+
+
+def fill(store: Store, method: str, outcomes: Sequence[Outcome], values: Sequence[float]) -> None:
+    """Rows with a tre_mean; identity's is 10, 20, 30; latencies are 1, 2, 3 ms."""
+    store.set_method(method, None)
+    for n, (outcome, value) in enumerate(zip(outcomes, values, strict=True)):
+        ok = outcome is Outcome.OK
+        row = Prediction(
+            f"{method}{n}",
+            method,
+            "multi-modal",
+            f"p{n}",
+            0,
+            outcome,
+            reason="" if ok else "why",
+            transform=Affine.identity() if ok else None,
+            latency_ms=n + 1.0,
+            timed_alone=n < 2,
+        )
+        store.add_prediction(row)
+        if outcome.is_answer:
+            charged = 10.0 * (n + 1)
+            store.add_scores([Score(row.key, "tre_mean", "1", "t", value if ok else None, charged)])
+
+
+def only_row(store: Store) -> dict[str, object]:
+    (row,) = summary_table(pair_table(store), ["tre_mean", "dice"]).to_dict("records")
+    return {str(k): v for k, v in row.items()}
+
+
+def test_failures_are_charged_the_identitys_score(store: Store) -> None:
+    fill(store, "m", [Outcome.OK, Outcome.TIMEOUT, Outcome.OK], [1, np.nan, 4])
+    row = only_row(store)
+    assert row["tre_mean"] == pytest.approx((1 + 20 + 4) / 3)
+    assert row["tre_mean|ok"] == pytest.approx(2.5)
+    assert (row["n"], row["failures"], row["unanswered"]) == (3, 1, 0)
+    assert "dice" not in row
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CRASH, Outcome.SKIPPED])
+def test_an_unanswered_pair_refuses_every_mean(outcome: Outcome, store: Store) -> None:
+    fill(store, "m", [Outcome.OK, outcome, Outcome.OK], [1, np.nan, 4])
+    row = only_row(store)
+    assert "tre_mean" not in row
+    assert (row["failures"], row["unanswered"]) == (0, 1)
+
+
+def test_a_pair_without_a_row_is_missing_and_refuses_every_mean(store: Store) -> None:
+    fill(store, "m", [Outcome.OK, Outcome.OK], [1, 2])
+    table = pair_table(store)
+    assert table["outcome"].tolist() == ["ok", "ok", "missing"]
+    assert unanswered(table)["reason"].tolist() == ["not computed"]
+    assert "tre_mean" not in only_row(store)
+
+
+def test_a_success_without_a_value_is_not_dropped_from_the_mean(store: Store) -> None:
+    fill(store, "m", [Outcome.OK] * 3, [1, np.nan, 4])
+    row = only_row(store)
+    assert np.isnan(float(str(row["tre_mean"])))
+    assert np.isnan(float(str(row["tre_mean|ok"])))
+
+
+def test_one_methods_gap_is_not_another_methods(store: Store) -> None:
+    fill(store, "a", [Outcome.OK, Outcome.CRASH, Outcome.OK], [1, np.nan, 4])
+    fill(store, "b", [Outcome.OK] * 3, [3, 3, 3])
+    summary = summary_table(pair_table(store), ["tre_mean"]).set_index("method")
+    assert np.isnan(summary.loc["a", "tre_mean"])
+    assert summary.loc["b", "tre_mean"] == 3
+    assert summary.index.tolist() == ["a", "b"]
+
+
+def test_nothing_but_failures_has_a_mean_but_none_over_successes(store: Store) -> None:
+    fill(store, "m", [Outcome.NO_TRANSFORM] * 3, [np.nan] * 3)
+    row = only_row(store)
+    assert row["tre_mean"] == 20
+    assert np.isnan(float(str(row["tre_mean|ok"])))
+    assert np.isnan(float(str(row["latency_ms"])))
+
+
+def test_an_infinite_error_is_an_infinite_mean(store: Store) -> None:
+    fill(store, "m", [Outcome.OK] * 3, [1, np.inf, 4])
+    assert only_row(store)["tre_mean"] == np.inf
+
+
+def test_latency_counts_only_successes_timed_alone(store: Store) -> None:
+    fill(store, "m", [Outcome.OK, Outcome.NO_TRANSFORM, Outcome.OK], [1, np.nan, 4])
+    assert only_row(store)["latency_ms"] == 1, "the third was not timed alone"
+
+
+def test_penalised_values_keep_the_order_of_rows(store: Store) -> None:
+    fill(store, "m", [Outcome.OUT_OF_MEMORY, Outcome.OK, Outcome.DEGENERATE], [np.nan, 5, np.nan])
+    table = pair_table(store)
+    assert penalised(table, "tre_mean").tolist() == [10, 5, 30]
+    assert is_failure(table).tolist() == [True, False, True]
+
+
+def test_a_run_without_rows_is_an_empty_table(store: Store) -> None:
+    table = pair_table(store)
+    assert table.empty
+    assert {"method", "split", "pair_id", "outcome", "key"} <= set(table.columns)
+    assert summary_table(table, []).empty
+    store.set_method("m", None)
+    unscored = pair_table(store)
+    assert unscored["outcome"].tolist() == ["missing"] * 3
+    assert isinstance(summary_table(unscored, []), pd.DataFrame)
