@@ -15,6 +15,7 @@ from imedbench.core.stages import stage
 from imedbench.core.types import Image, MethodInfo, Points, Registration
 from imedbench.methods import weight_sources
 from imedbench.methods.estimators import Model, estimator_name, registration_from_matches
+from imedbench.methods.licences import ask_licence
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ class SuperPointMethod(ABC):
     def __post_init__(self) -> None:
         sources = [weight_sources.describe(kind, where) for kind, where in self._networks()]
         for source in sources:
-            weight_sources.ask_licence(source.licence, self.accept_license)
+            ask_licence(source.licence, self.accept_license)
         self._normalised = sources[0].ours if self.look == "auto" else self.look == "normalised"
         self.info = MethodInfo(
             name=self.name,

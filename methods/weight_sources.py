@@ -2,36 +2,27 @@
 
 ``retina`` ships with the package. ``official`` is fetched from the Hugging Face hub by
 `transformers`, which caches it; it is never passed on. Anything else is the path of a file.
-
-Weights under a non-commercial licence ask once for acceptance: by the option ``accept_license``, by
-``IMEDBENCH_ACCEPT_LICENSE=1``, or by an earlier acceptance, which is kept in the user's
-configuration folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imedbench.core.errors import BadInput
+from imedbench.methods.licences import MAGIC_LEAP, NOTICES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 RETINA = "retina"
 OFFICIAL = "official"
-MAGIC_LEAP = "LicenseRef-MagicLeap-NonCommercial"
 UNKNOWN = "unknown"
 
-_NOTICES: Mapping[str, str] = {
-    MAGIC_LEAP: "Magic Leap's licence: academic or non-profit, non-commercial research only,"
-    " no redistribution"
-}
 # Files that circulate under other names than their licence.
 _KNOWN_FILES: Mapping[str, str] = {
     "52b6708629640ca883673b5d5c097c4ddad37d8048b33f09c8ca0d69db12c40e": MAGIC_LEAP,
@@ -160,47 +151,6 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], weights: str) -> None:
         ) from error
 
 
-def ask_licence(licence: str, accept: bool = False) -> None:
-    """Let weights under a restricted licence through only once somebody has accepted it.
-
-    Args:
-        licence: SPDX name.
-        accept: the user accepts now; remembered.
-
-    Raises:
-        BadInput: when it has not been accepted, with the terms and how to accept.
-    """
-    if licence not in _NOTICES:
-        return
-    accepted = _accepted()
-    if licence in accepted:
-        return
-    if not (accept or os.environ.get("IMEDBENCH_ACCEPT_LICENSE") == "1"):
-        raise BadInput(
-            f"these weights are under {_NOTICES[licence]}; if that fits your use, add the option"
-            " accept_license=on once, or set IMEDBENCH_ACCEPT_LICENSE=1"
-        )
-    path = acceptance_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sorted({*accepted, licence})) + "\n", encoding="utf-8")
-
-
-def acceptance_file() -> Path:
-    """Where acceptances are kept: below ``$XDG_CONFIG_HOME`` or ``~/.config``."""
-    root = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(root) / "imedbench" / "accepted_licences.json"
-
-
-def _accepted() -> list[str]:
-    path = acceptance_file()
-    if not path.is_file():
-        return []
-    try:
-        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
-    except ValueError as error:
-        raise BadInput(f"{path}: not a JSON list of licences ({error}); delete it") from None
-
-
 def _existing(weights: str) -> Path:
     path = Path(weights)
     if not path.is_file():
@@ -261,7 +211,7 @@ def _from_hub(network: Network) -> State:
         raise BadInput(
             f"{network.hub_name}: not in the local cache and the Hugging Face hub cannot be"
             f" reached; run once with a connection, or use weights={RETINA}."
-            f" ({_NOTICES[MAGIC_LEAP]})"
+            f" ({NOTICES[MAGIC_LEAP]})"
         ) from error
     return State(model.state_dict())
 

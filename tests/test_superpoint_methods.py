@@ -11,7 +11,8 @@ from imedbench.core.errors import BadInput
 from imedbench.core.options import option_types
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Image, Method
-from imedbench.methods import superpoint_mnn, superpoint_superglue, weight_sources
+from imedbench.methods import superpoint_mnn, superpoint_superglue
+from imedbench.methods.licences import MAGIC_LEAP
 from imedbench.methods.networks.superglue import SuperGlue, SuperGlueConfig
 from imedbench.methods.networks.superglue import start_as_nearest_neighbours as start
 from imedbench.methods.networks.superpoint import SuperPoint
@@ -127,7 +128,7 @@ def test_official_weights_ask_before_anything_else(monkeypatch, tmp_path):
     with pytest.raises(BadInput, match="non-commercial"):
         METHODS.create("superpoint-superglue:weights=official")
     method = METHODS.create("superpoint-superglue:weights=official:accept_license=on")
-    assert method.info.weights_licence == weight_sources.MAGIC_LEAP
+    assert method.info.weights_licence == MAGIC_LEAP
 
 
 def test_weights_of_the_wrong_network_are_named(points_file):

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from imedbench.core.errors import BadInput
+from imedbench.methods import licences
 from imedbench.methods import weight_sources as sources
 from imedbench.methods.networks.superpoint import SuperPoint
 
@@ -28,33 +29,33 @@ def state():
 
 
 def test_free_weights_ask_nothing():
-    sources.ask_licence(FREE)
-    assert not sources.acceptance_file().exists()
+    licences.ask_licence(FREE)
+    assert not licences.acceptance_file().exists()
 
 
 def test_restricted_weights_are_refused_with_their_terms():
     with pytest.raises(BadInput, match=r"non-commercial.*accept_license"):
-        sources.ask_licence(sources.MAGIC_LEAP)
+        licences.ask_licence(licences.MAGIC_LEAP)
 
 
 def test_acceptance_is_asked_once():
-    sources.ask_licence(sources.MAGIC_LEAP, accept=True)
-    sources.ask_licence(sources.MAGIC_LEAP)
-    assert json.loads(sources.acceptance_file().read_text()) == [sources.MAGIC_LEAP]
+    licences.ask_licence(licences.MAGIC_LEAP, accept=True)
+    licences.ask_licence(licences.MAGIC_LEAP)
+    assert json.loads(licences.acceptance_file().read_text()) == [licences.MAGIC_LEAP]
 
 
 def test_acceptance_by_the_environment(monkeypatch):
     monkeypatch.setenv("IMEDBENCH_ACCEPT_LICENSE", "1")
-    sources.ask_licence(sources.MAGIC_LEAP)
-    assert sources.acceptance_file().is_file()
+    licences.ask_licence(licences.MAGIC_LEAP)
+    assert licences.acceptance_file().is_file()
 
 
 def test_broken_acceptance_file_is_named():
-    path = sources.acceptance_file()
+    path = licences.acceptance_file()
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(BadInput, match=r"accepted_licences\.json"):
-        sources.ask_licence(sources.MAGIC_LEAP)
+        licences.ask_licence(licences.MAGIC_LEAP)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
@@ -134,7 +135,7 @@ def test_hub_out_of_reach_is_one_clear_message(monkeypatch):
 
 
 def test_official_weights_are_restricted_before_anything_is_fetched():
-    assert sources.describe(sources.SUPERPOINT, sources.OFFICIAL).licence == sources.MAGIC_LEAP
+    assert sources.describe(sources.SUPERPOINT, sources.OFFICIAL).licence == licences.MAGIC_LEAP
 
 
 def test_official_weights_come_from_the_hub_cache(monkeypatch, tmp_path):

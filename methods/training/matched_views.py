@@ -127,6 +127,32 @@ def inside(points: Points, fov: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.logical_and(within, shown)
 
 
+def corresponding_points(
+    first: View, second: View, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points that both views show, half of them corners as far as there are any.
+
+    Args:
+        first: a view.
+        second: another view of the same eye.
+        count: N; NaN rows fill up where the views share too little.
+        rng: drawn from in a fixed order.
+
+    Returns:
+        N×2 px in each view, row by row the same place.
+    """
+    size = first.plane.shape[0]
+    corners = first.corners[rng.permutation(len(first.corners))[: count // 2]]
+    anywhere = rng.uniform(4, size - 5, (2 * count, 2))
+    places = np.vstack([corners, anywhere[inside(anywhere, first.fov)]])
+    targets = map_points(between(first, second), places)
+    shared = inside(targets, second.fov) & ((targets >= 4) & (targets < size - 4)).all(1)
+    both = np.full((2, count, 2), np.nan, np.float32)
+    kept = np.flatnonzero(shared)[:count]
+    both[0, : len(kept)], both[1, : len(kept)] = places[kept], targets[kept]
+    return both[0], both[1]
+
+
 def _base(
     image: VesselImage, size: int, motion: Motion, rng: np.random.Generator
 ) -> NDArray[np.float64]:

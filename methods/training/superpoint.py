@@ -33,6 +33,7 @@ from imedbench.methods.training.matched_views import (
     Subject,
     View,
     between,
+    corresponding_points,
     inside,
     map_points,
     read_subjects,
@@ -109,8 +110,8 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
         return {
             "planes": torch.from_numpy(np.stack([v.plane for v in views])),
             "labels": torch.stack([cell_labels(v.corners, config.crop) for v in views]),
-            "first": first,
-            "second": second,
+            "first": torch.from_numpy(first),
+            "second": torch.from_numpy(second),
         }
 
     def _views(
@@ -205,32 +206,6 @@ def initialise(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def corresponding_points(
-    first: View, second: View, count: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Points that both views show, half of them corners as far as there are any.
-
-    Args:
-        first: a view.
-        second: another view of the same eye.
-        count: N; NaN rows fill up where the views share too little.
-        rng: drawn from in a fixed order.
-
-    Returns:
-        N×2 px in each view, row by row the same place.
-    """
-    size = first.plane.shape[0]
-    corners = first.corners[rng.permutation(len(first.corners))[: count // 2]]
-    anywhere = rng.uniform(4, size - 5, (2 * count, 2))
-    places = np.vstack([corners, anywhere[inside(anywhere, first.fov)]])
-    targets = map_points(between(first, second), places)
-    shared = inside(targets, second.fov) & ((targets >= 4) & (targets < size - 4)).all(1)
-    both = np.full((2, count, 2), np.nan, np.float32)
-    kept = np.flatnonzero(shared)[:count]
-    both[0, : len(kept)], both[1, : len(kept)] = places[kept], targets[kept]
-    return torch.from_numpy(both[0]), torch.from_numpy(both[1])
 
 
 def train(
