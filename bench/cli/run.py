@@ -118,8 +118,9 @@ def score_command(
     from imedbench.results import open_run
 
     load_plugins(plugin)
+    opened = open_run(run, data)  # it brings the run's own plugins, whose metrics are part of all
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
-    _score_and_show(open_run(run, data), chosen, as_json=json)
+    _score_and_show(opened, chosen, as_json=json)
 
 
 def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_json: bool) -> None:
