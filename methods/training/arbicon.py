@@ -22,7 +22,13 @@ from imedbench.methods.training.augment import pick
 from imedbench.methods.training.config import RunConfig
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
 from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
-from imedbench.methods.training.warped_pairs import WarpedPair, WarpRange, restyle, warped_pair
+from imedbench.methods.training.warped_pairs import (
+    WarpedPair,
+    WarpRange,
+    restyle,
+    shrunk,
+    warped_pair,
+)
 
 GRID = 20  # points a side that the loss is taken on
 PX_512 = 256.0  # px of a 512 px wide image in one unit
@@ -93,10 +99,14 @@ class ArbiconTask(TrainingTask[ArbiconConfig]):
 
     def __init__(self, config: ArbiconConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
         super().__init__(config)
-        splits = [hold_out(images, config.hold_out) for images in folders]
+        self.net = ArbiconNet(config.widths, config.grid, config.descriptor, config.consensus)
+        longest = round(self.net.size / config.field_min)
+        splits = [
+            hold_out([shrunk(image, longest) for image in images], config.hold_out)
+            for images in folders
+        ]
         self._train = [train for train, _ in splits]
         self._held_out = [held_out for _, held_out in splits]
-        self.net = ArbiconNet(config.widths, config.grid, config.descriptor, config.consensus)
         if config.encoder_weights:
             start_encoder(self.net.encoder, config.encoder_weights)
 

@@ -30,7 +30,7 @@ from imedbench.methods.training.augment import pick
 from imedbench.methods.training.config import RunConfig
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
 from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
-from imedbench.methods.training.warped_pairs import WarpRange, restyle, warped_pair
+from imedbench.methods.training.warped_pairs import WarpRange, restyle, shrunk, warped_pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +106,15 @@ class JointTask(TrainingTask[JointConfig]):
 
     def __init__(self, config: JointConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
         super().__init__(config)
-        splits = [hold_out(images, config.hold_out) for images in folders]
-        self._train = [train for train, _ in splits]
-        self._held_out = [held_out for _, held_out in splits]
         self._arguments = _arguments(config)
         self.net = JointNetwork(**self._arguments)
+        longest = round(self.net.size / config.field_min)
+        splits = [
+            hold_out([shrunk(image, longest) for image in images], config.hold_out)
+            for images in folders
+        ]
+        self._train = [train for train, _ in splits]
+        self._held_out = [held_out for _, held_out in splits]
         _start(self.net, config)
 
     def draw(self, rng: np.random.Generator) -> Sample:

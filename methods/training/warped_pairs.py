@@ -64,12 +64,33 @@ def warped_pair(
     """
     placed = _placement(image, size, ranges, rng)
     warp = random_warp(size, ranges, rng)
-    columns, rows = np.meshgrid(np.arange(size), np.arange(size))
-    pixels = np.stack([columns, rows], axis=-1).reshape(-1, 2)
     back = placed.inverse()
-    source = _look(image, back.apply(pixels), size)
-    target = _look(image, back.apply(warp.apply(pixels)), size)
+    source = _look(image, _sampling(back, size))
+    target = _look(image, _sampling(compose(warp, back), size))
     return WarpedPair(source, target, warp)
+
+
+def shrunk(image: VesselImage, longest: int) -> VesselImage:
+    """The image no larger than need be, since every view of it is made from all of it.
+
+    Args:
+        image: to shrink.
+        longest: of its sides afterwards, px.
+    """
+    scale = longest / max(image.plane.shape)
+    if scale >= 1:
+        return image
+    size = (round(image.plane.shape[1] * scale), round(image.plane.shape[0] * scale))
+
+    def small(plane: NDArray[np.float32]) -> Plane:
+        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    return VesselImage(
+        image.name,
+        small(image.plane),
+        small(image.fov.astype(np.float32)) > 0.5,
+        small(image.vessels.astype(np.float32)) > 0.35,  # thin vessels survive
+    )
 
 
 def random_warp(size: int, ranges: WarpRange, rng: np.random.Generator) -> Transform:
@@ -133,14 +154,27 @@ def _placement(
     )
 
 
-def _look(image: VesselImage, points: NDArray[np.float64], size: int) -> Crop:
-    """Sample an image at points, row by row of a square view, without aliasing."""
-    grid = points.reshape(size, size, 2)
-    step = float(np.linalg.norm(grid[size // 2, size // 2 + 1] - grid[size // 2, size // 2]))
-    shrink = max(1.0, step)
+def _sampling(transform: Transform, size: int) -> NDArray[np.float32]:
+    """Where every pixel of a square view comes from, S×S×2.
+
+    Warps are smooth, so that every fourth point and linear interpolation do.
+    """
+    every = 4
+    count = -(-size // every) + 2  # one more on either side, for the interpolation to end in
+    coarse = (np.arange(count) - 0.5) * every - 0.5
+    points = np.stack(np.meshgrid(coarse, coarse), axis=-1).reshape(-1, 2)
+    grid = transform.apply(points).reshape(count, count, 2).astype(np.float32)
+    fine = cv2.resize(grid, (count * every,) * 2, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(fine[every:, every:][:size, :size], np.float32)
+
+
+def _look(image: VesselImage, grid: NDArray[np.float32]) -> Crop:
+    """Sample an image at the points of a square view, S×S×2, without aliasing."""
+    middle = len(grid) // 2
+    shrink = max(1.0, float(np.linalg.norm(grid[middle, middle + 1] - grid[middle, middle])))
     shape = tuple(max(8, round(side / shrink)) for side in image.plane.shape[::-1])
-    ratio = np.array(shape) / np.array(image.plane.shape[::-1])
-    at = ((grid + 0.5) * ratio - 0.5).astype(np.float32)
+    ratio = (np.array(shape) / np.array(image.plane.shape[::-1])).astype(np.float32)
+    at = (grid + np.float32(0.5)) * ratio - np.float32(0.5)
 
     def sample(plane: Plane, outside: float) -> Plane:
         small = cv2.resize(plane, shape, interpolation=cv2.INTER_AREA) if shrink > 1 else plane
