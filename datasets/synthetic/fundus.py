@@ -51,7 +51,7 @@ class Fundus:
     @cached_property
     def blood(self) -> Plane:
         """How much light the blood takes: float32 H×W, 1 in the widest veins."""
-        depth = np.clip(self.strokes.radius_mm / MAX_RADIUS_MM, 0.0, 1.0) ** 0.75
+        depth = np.clip(self.strokes.radius_mm / MAX_RADIUS_MM, 0.0, 1.0) ** 0.95
         return draw(self.strokes, depth * np.where(self.strokes.artery, 0.72, 1.0))
 
     @cached_property
@@ -108,6 +108,11 @@ class Fundus:
     def pigment(self) -> Plane:
         """Clouds of pigment, about in [-1, 1]."""
         return 0.5 * sample("clouds", self.view.grid_mm, 0.012, self.eye.seed)
+
+    @cached_property
+    def grain(self) -> Plane:
+        """Fine granular texture of the pigment epithelium, about in [-1, 1]."""
+        return 0.7 * sample("grain", self.view.grid_mm, 0.014, self.eye.seed)
 
     @cached_property
     def choroid(self) -> Plane:

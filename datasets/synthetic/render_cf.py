@@ -44,6 +44,7 @@ class CfLook:
         vignette: fall of the light towards the rim.
         blur_mm: resolution on the retina.
         noise: standard deviation, of 1.
+        grain: strength of the retina's own fine texture.
         jpeg: quality of the compression, 100 for none.
     """
 
@@ -58,6 +59,7 @@ class CfLook:
     vignette: float = 0.15
     blur_mm: float = 0.012
     noise: float = 0.012
+    grain: float = 0.01
     jpeg: int = 92
 
     @classmethod
@@ -76,7 +78,8 @@ class CfLook:
             uneven=rng.uniform(0.08, 0.2),
             vignette=rng.uniform(0.1, 0.35),
             blur_mm=rng.uniform(0.014, 0.030),
-            noise=rng.uniform(0.006, 0.016),
+            noise=rng.uniform(0.004, 0.012),
+            grain=rng.uniform(0.0, 0.015),
             jpeg=int(rng.integers(80, 98)),
         )
 
@@ -86,15 +89,16 @@ class CfLook:
         grey = rng.uniform(0.55, 0.68)
         return cls(
             colour=(grey, grey, grey),
-            contrast=rng.uniform(0.32, 0.62),
+            contrast=rng.uniform(0.26, 0.60),
             macula=rng.uniform(0.28, 0.5),
             mottle=rng.uniform(0.02, 0.09),
             fibres=rng.uniform(0.004, 0.016),
             sheen=float(rng.choice([0.0, 0.06, 0.25], p=[0.5, 0.35, 0.15])),
-            uneven=rng.uniform(0.06, 0.24),
+            uneven=rng.uniform(0.08, 0.28),
             vignette=rng.uniform(0.0, 0.10),
             blur_mm=rng.uniform(0.014, 0.024),
-            noise=rng.uniform(0.010, 0.022),
+            noise=rng.uniform(0.003, 0.007),
+            grain=rng.uniform(0.010, 0.030),
             jpeg=int(rng.integers(85, 98)),
         )
 
@@ -131,7 +135,7 @@ def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: b
     channels = range(3) if wide else (1,)
     planes = [_channel(fundus, look, shade, blood, c, rng) for c in channels]
     image = np.stack(planes, -1)
-    image += look.noise * noise((size, size), 0.5, rng)[..., None]
+    image += look.noise * noise((size, size), 0.6, rng)[..., None]
     image = np.where(fov[..., None], image, 0.015)
     pixels = _compress(np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8), look.jpeg)
     visible = np.clip((look.contrast * blood - 0.03) / 0.2, 0, 1).astype(np.float32)
@@ -143,7 +147,7 @@ def _shade(fundus: Fundus, look: CfLook, rng: np.random.Generator) -> Plane:
     distance = fundus.from_fovea
     wide, narrow = rng.uniform(0.9, 1.6), rng.uniform(0.28, 0.6)
     dark = 0.5 * np.exp(-((distance / wide) ** 2)) + 0.5 * np.exp(-((distance / narrow) ** 2))
-    ground = 1 + look.mottle * fundus.pigment
+    ground = 1 + look.mottle * fundus.pigment + look.grain * fundus.grain
     if look.tessellation > 0:
         ground += look.tessellation * fundus.choroid
     shade = (1 - look.macula * dark) * ground

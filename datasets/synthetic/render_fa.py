@@ -11,7 +11,7 @@ from imedbench.core.types import Mask, Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
 from imedbench.datasets.synthetic.render_octa import capillaries
-from imedbench.datasets.synthetic.textures import noise, sample
+from imedbench.datasets.synthetic.textures import noise
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _fluorescence(fundus: Fundus, look: FaLook) -> Plane:
     distance = fundus.from_fovea
     pigment = 1 - 0.65 * np.exp(-((distance / 0.75) ** 2))
     base = look.flush * pigment * (1 + 2 * look.mottle * fundus.pigment)
-    base *= 1 + look.mottle * sample("grain", fundus.view.grid_mm, 0.012, fundus.eye.seed)
+    base *= 1 + look.mottle * fundus.grain
     base += fundus.disc * (look.disc - base) * (0.75 + 0.25 * fundus.cup)
     if fundus.view.mm_per_px < 0.02:
         near = np.exp(-((distance / 2.0) ** 2))

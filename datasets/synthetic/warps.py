@@ -95,7 +95,7 @@ class Motion:
 
 MOTIONS: dict[Level, Motion] = {
     "easy": Motion(2.0, (0.99, 1.01), 0.015),
-    "imed": Motion(3.2, (1.02, 1.06), 0.043, perspective=0.006),
+    "imed": Motion(3.2, (1.02, 1.06), 0.035, perspective=0.006),
     "hard": Motion(30.0, (0.75, 1.33), 0.25, perspective=0.02, bend=0.012, least_overlap=0.4),
     "fields": Motion(10.0, (1.0, 1.0), 0.0, perspective=0.01, bend=0.012),
 }
