@@ -152,6 +152,18 @@ def best_and_rest(rows: list[MethodRow], metric: str) -> tuple[MethodRow, list[M
     return ordered[0], ordered[1:]
 
 
+def beats_doing_nothing(rows: list[MethodRow], best: MethodRow, metric: str) -> bool:
+    """Whether the best method is better than the images left as they are.
+
+    Without identity among the methods, one that fails on every pair is not.
+    """
+    for row in rows:
+        if row.method == "identity" and metric in row.means:
+            gain = row.means[metric].estimate - best.means[metric].estimate
+            return (-gain if higher_is_better(metric) else gain) > 0
+    return best.n_failures < best.n
+
+
 def comparisons(
     table: pd.DataFrame, split: str, metric: str, best: MethodRow, rest: list[MethodRow]
 ) -> list[Comparison]:

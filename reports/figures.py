@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _CELL_INCHES = 2.4
 _DPI = 100
+_TITLE_LENGTH = 130  # characters that fit over four pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +80,16 @@ def new_figure(width: float, height: float) -> Figure:
 def _draw_grid(
     grid: list[list[NDArray[np.uint8]]], columns: list[str], rows: list[str], path: Path
 ) -> None:
-    shape = (len(grid), len(columns))
-    size = (_CELL_INCHES * shape[1], (_CELL_INCHES + 0.3) * shape[0] + 0.2)
-    figure = new_figure(*size)
-    cells = figure.subplots(*shape, squeeze=False)
-    for axes_row, pictures, title in zip(cells, grid, rows, strict=True):
-        for axes, picture in zip(axes_row, pictures, strict=True):
+    figure = new_figure(_CELL_INCHES * len(columns), (_CELL_INCHES + 0.5) * len(rows))
+    # A strip of its own for each row: then a long title takes no width from the first picture.
+    strips = np.ravel(figure.subfigures(len(rows)))
+    for strip, pictures, title in zip(strips, grid, rows, strict=True):
+        strip.suptitle(shorten(title, _TITLE_LENGTH, placeholder=" …"), x=0.005, ha="left", size=9)
+        cells = strip.subplots(1, len(columns))
+        for axes, picture, name in zip(cells, pictures, columns, strict=True):
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            axes.set_axis_off()
-        axes_row[0].set_title(title, loc="left", fontsize=9)
-    for axes, name in zip(cells[-1], columns, strict=True):
-        axes.text(0.5, -0.03, name, transform=axes.transAxes, ha="center", va="top", fontsize=9)
+            axes.set_xlabel(name, size=9)
+            axes.set(xticks=[], yticks=[], frame_on=False)
     figure.savefig(path)
 
 

@@ -58,12 +58,11 @@ def write_report(run: OpenRun, folder: Path, observer: Observer) -> Path:
 
 
 def _content(run: OpenRun, table: pd.DataFrame, figures: dict[str, list[Any]]) -> dict[str, Any]:
-    settings = run.settings["config"]
     return {
         "dataset": run.dataset.info,
         "splits": [_split(table, split) for split in SPLITS if (table["split"] == split).any()],
         "failures": analysis.failure_reasons(table),
-        "methods": {spec: info for spec, info in run.store.methods().items() if info},
+        "methods": run.store.methods(),
         "figures": figures,
         "pairs": _per_pair(table),
         "headline": HEADLINE,
@@ -72,9 +71,16 @@ def _content(run: OpenRun, table: pd.DataFrame, figures: dict[str, list[Any]]) -
         "detail": DETAIL,
         "protocols": PROTOCOLS,
         "provenance": run.settings["provenance"],
-        # A path says nothing to a reader elsewhere: the last part of it does.
-        "settings": {k: Path(v).name if k == "data" else v for k, v in settings.items()},
+        "settings": _settings(run.settings["config"]),
     }
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the provenance does not repeat."""
+    shown = {name: config[name] for name in config if name not in ("device", "threads")}
+    # A path says nothing to a reader elsewhere: the last part of it does.
+    shown["data"] = re.sub(r"[^=]*/", "", config["data"])
+    return {name: "–" if value is None else value for name, value in shown.items()}
 
 
 def _split(table: pd.DataFrame, split: str) -> dict[str, Any]:
@@ -87,6 +93,7 @@ def _split(table: pd.DataFrame, split: str) -> dict[str, Any]:
         "rows": rows,
         "metric": metric,
         "best": best,
+        "beats_nothing": best is not None and not analysis.beats_doing_nothing(rows, best, metric),
         "comparisons": analysis.comparisons(table, split, metric, best, rest) if best else [],
         "standings": analysis.standings(table, split, metric, rows),
         "shown": [m for m in DETAIL if any(m in row.means for row in rows)],
