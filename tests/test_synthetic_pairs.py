@@ -23,7 +23,16 @@ from imedbench.datasets.synthetic.randomness import stream
 from imedbench.datasets.synthetic.streaming import PAIRS_PER_EYE, PairStream, stream_pairs
 from imedbench.datasets.synthetic.tree import make_eye
 from imedbench.datasets.synthetic.view import dense_map
-from imedbench.datasets.synthetic.warps import LEVELS, MOTIONS, Level, Stress, covered, make_warp
+from imedbench.datasets.synthetic.warps import (
+    LEVELS,
+    MOTIONS,
+    SWEEPS,
+    Level,
+    Stress,
+    StressKind,
+    covered,
+    make_warp,
+)
 
 SIZE = 160
 
@@ -129,6 +138,12 @@ def test_blur_noise_and_lesion_stress_change_the_image_and_not_the_truth() -> No
         cv2.Laplacian(blurred, cv2.CV_64F).std()
         < 0.3 * cv2.Laplacian(plain.moving.pixels, cv2.CV_64F).std()
     )
+
+
+@pytest.mark.parametrize("kind", SWEEPS)
+def test_every_value_of_a_sweep_is_accepted(kind: StressKind) -> None:
+    for value in SWEEPS[kind]:
+        assert Stress.parse(f"{kind}:{value}") == Stress(kind, value)
 
 
 @pytest.mark.parametrize("text", ["turn:3", "rotation:far", "scale:9", "rotation"])

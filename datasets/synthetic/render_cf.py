@@ -99,7 +99,7 @@ class CfLook:
             blur_mm=rng.uniform(0.014, 0.024),
             noise=rng.uniform(0.003, 0.007),
             grain=rng.uniform(0.010, 0.030),
-            jpeg=int(rng.integers(85, 98)),
+            jpeg=int(rng.integers(91, 99)),
         )
 
 
@@ -138,7 +138,7 @@ def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: b
     image += look.noise * noise((size, size), 0.6, rng)[..., None]
     image = np.where(fov[..., None], image, 0.015)
     pixels = _compress(np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8), look.jpeg)
-    visible = np.clip((look.contrast * blood - 0.03) / 0.2, 0, 1).astype(np.float32)
+    visible = np.clip((look.contrast * blood - 0.015) / 0.09, 0, 1).astype(np.float32)
     return CfImage(pixels if wide else np.ascontiguousarray(pixels[..., 0]), fov, visible)
 
 

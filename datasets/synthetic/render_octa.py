@@ -110,7 +110,10 @@ def render_octa_like(eye: Eye, view: View, visible: Plane, rng: np.random.Genera
         uint8 H×W.
     """
     look = OctaLook.random(rng, flaws=0.3)
-    invented = sample("mesh", view.grid_mm, CAPILLARY_TEXEL_MM, int(rng.integers(2**31)))
+    grid = view.grid_mm
+    invented = mesh_along(
+        grid, np.arctan2(grid[..., 1], grid[..., 0]), CAPILLARY_TEXEL_MM, int(rng.integers(2**31))
+    )
     dark = 1 - _foveal_shadow(eye, view, rng)
     flow = np.maximum(look.vessel * visible, look.mesh * 0.9 * invented * dark)
     flow = cv2.GaussianBlur(flow, (0, 0), look.blur_px + 0.35)

@@ -72,6 +72,17 @@ _RANGE: dict[StressKind, tuple[float, float]] = {
 }
 
 
+SWEEPS: dict[StressKind, tuple[float, ...]] = {
+    "rotation": (0, 5, 10, 20, 30, 45, 60, 90, 135, 180),
+    "scale": (0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0),
+    "overlap": (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2),
+    "blur": (0, 1, 2, 4, 6, 8),
+    "noise": (0, 10, 20, 40, 80),
+    "lesions": (0, 0.5, 1, 2, 3),
+}
+"""Values at which a curve of a method against one factor is usually read."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """Ranges from which the movement between two images is drawn.
