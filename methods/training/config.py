@@ -27,7 +27,7 @@ class RunConfig:
         learning_rate: at its highest.
         precision: Lightning's name, such as ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        devices: how many of them; more than one trains by DDP.
+        devices: how many of them, 0 for all there are; more than one train by DDP.
         workers: processes that make samples; 0 makes them in the training process.
         threads: CPU threads of the training process; 0 leaves torch's choice.
     """
@@ -41,7 +41,7 @@ class RunConfig:
     learning_rate: float = 1e-3
     precision: str = "32-true"
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int = 0
     workers: int = 0
     threads: int = 0
 

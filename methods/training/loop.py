@@ -227,8 +227,8 @@ def _early(task: TrainingTask[Any]) -> EarlyStopping:
 def _trainer(config: RunConfig, out: Path, callbacks: list[Callback]) -> L.Trainer:
     return L.Trainer(
         accelerator=config.accelerator,
-        devices=config.devices,
-        strategy="ddp_find_unused_parameters_true" if config.devices > 1 else "auto",
+        devices=config.devices or "auto",
+        strategy="ddp_find_unused_parameters_true" if _is_parallel(config) else "auto",
         precision=config.precision,  # type: ignore[arg-type]
         max_epochs=config.epochs,
         logger=[CSVLogger(out, "log", _next_start(out)), TensorBoardLogger(out, "tensorboard", "")],
@@ -239,6 +239,12 @@ def _trainer(config: RunConfig, out: Path, callbacks: list[Callback]) -> L.Train
         enable_model_summary=False,
         log_every_n_steps=min(50, config.steps_per_epoch),
     )
+
+
+def _is_parallel(config: RunConfig) -> bool:
+    if config.devices or config.accelerator == "cpu":
+        return config.devices > 1
+    return torch.cuda.device_count() > 1
 
 
 def _next_start(out: Path) -> str:

@@ -88,18 +88,23 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         pairs = [(f, i) for f, images in enumerate(self._held_out) for i in range(len(images))]
         return DataLoader(Listed(pairs), batch_size=None)
 
+    def on_validation_epoch_start(self) -> None:
+        """Start a sum of Dice and a count for every folder."""
+        self._sums = torch.zeros(len(self._held_out), 2, device=self.device)
+
     def validation_step(self, batch: tuple[int, int], index: int) -> None:
-        """Dice of one whole image at its native resolution; folders count alike."""
+        """Dice of one whole image at its native resolution."""
         folder, number = batch
         image = self._held_out[folder][number]
         dice = hard_dice(self.predict(image.plane) > 0.5, image)
-        self.log_values("val", {f"dice_{folder}": dice}, 1)
+        self._sums[folder] += torch.tensor([dice, 1.0], device=self.device)
 
     def on_validation_epoch_end(self) -> None:
-        """The score is the mean over folders."""
-        logged = self.trainer.callback_metrics
-        found = [logged[f"val/dice_{folder}"] for folder in range(len(self._held_out))]
-        self.log("val/score", torch.stack(found).mean())
+        """The score is the mean over folders, which count alike."""
+        total, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum").unbind(dim=1)
+        means = total / count
+        named = {f"dice_{folder}": mean for folder, mean in enumerate(means)}
+        self.log_values("val", {**named, "score": means.mean()}, 1)
 
     def predict(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probability of vessel, H×W."""
