@@ -19,6 +19,8 @@ from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
 from imedbench.methods.training.config import RunConfig, read_config
+from imedbench.methods.training.image_pool import ImagePool
+from imedbench.methods.training.modalities import read_modalities
 
 TINY: Mapping[str, Any] = {
     "epochs": 2,
@@ -164,13 +166,13 @@ def test_segmentation_learns(data: list[Path], tmp_path: Path) -> None:
 
 
 def test_cyclegan_tells_modalities_by_polarity(data: list[Path], tmp_path: Path) -> None:
-    cf, octa = cyclegan.read_modalities(data, (1.0,))
+    cf, octa = read_modalities(data, (1.0,))
     assert [len(source.images) for source in (*cf, *octa)] == [4, 4]
     assert cf[0].images[0].name == "0"
     with pytest.raises(BadInput, match="only one modality"):
-        cyclegan.read_modalities(data[:1], (1.0,))
+        read_modalities(data[:1], (1.0,))
     with pytest.raises(BadInput, match="zooms"):
-        cyclegan.read_modalities(data, (1.0, 2.0, 3.0))
+        read_modalities(data, (1.0, 2.0, 3.0))
 
 
 def test_cyclegan_runs_and_resumes(data: list[Path], tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_cyclegan_runs_and_resumes(data: list[Path], tmp_path: Path) -> None:
 
 
 def test_image_pool_keeps_its_size_and_returns_old_images() -> None:
-    pool = cyclegan.ImagePool(3, np.random.default_rng(0))
+    pool = ImagePool(3, np.random.default_rng(0))
     seen = [pool.swap(torch.full((1, 1, 1, 1), float(index))).item() for index in range(60)]
     assert seen[:3] == [0.0, 1.0, 2.0]
     late = [value for index, value in enumerate(seen[3:], 3) if value != index]
@@ -192,7 +194,7 @@ def test_image_pool_keeps_its_size_and_returns_old_images() -> None:
 
 
 def test_rates_of_cyclegan_fall_over_the_second_half(data: list[Path]) -> None:
-    cf, octa = cyclegan.read_modalities(data, (1.0,))
+    cf, octa = read_modalities(data, (1.0,))
     config = cyclegan.CycleGANConfig(epochs=10, width=2, blocks=1, judge_width=2, crop=32)
     _, schedules = cyclegan.CycleGANTask(config, cf, octa).configure_optimizers()
     factors = [schedules[0].lr_lambdas[0](epoch) for epoch in range(10)]

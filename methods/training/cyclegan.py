@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import lightning as L
 import numpy as np
 import torch
@@ -18,8 +17,6 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from imedbench.core import polarity
-from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.networks.cyclegan import Generator, PatchDiscriminator
 from imedbench.methods.networks.losses.adversarial import (
@@ -31,14 +28,10 @@ from imedbench.methods.networks.losses.adversarial import (
 from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.training.augment import pick, random_crop
 from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.image_pool import ImagePool
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
-from imedbench.methods.training.vessel_folders import (
-    VesselImage,
-    hold_out,
-    list_images,
-    read_colour,
-)
-from imedbench.methods.transfer import FUNDUS_REACH
+from imedbench.methods.training.modalities import Source, read_modalities
+from imedbench.methods.training.vessel_folders import hold_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,44 +71,6 @@ class CycleGANConfig(RunConfig):
     vessel_weights: str = "vessels"
     pool: int = 50
     hold_out: int = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """The images of one modality in one folder.
-
-    Args:
-        zoom: their magnification.
-        images: of which the planes are what a generator reads, scaled to [0, 1].
-    """
-
-    zoom: float
-    images: Sequence[VesselImage]
-
-
-class ImagePool:
-    """Fake images of the past, so that a discriminator does not forget (Shrivastava et al. 2017).
-
-    Args:
-        size: images to keep.
-        rng: chooses which to swap.
-    """
-
-    def __init__(self, size: int, rng: np.random.Generator) -> None:
-        self._size, self._rng = size, rng
-        self._kept: list[Tensor] = []
-
-    def swap(self, images: Tensor) -> Tensor:
-        """Half of the images, the others replaced by kept ones whose places they take."""
-        chosen = []
-        for image in images.detach():
-            if len(self._kept) < self._size:
-                self._kept.append(image)
-            elif self._rng.random() < 0.5:
-                index = int(self._rng.integers(self._size))
-                image, self._kept[index] = self._kept[index], image
-            chosen.append(image)
-        return torch.stack(chosen)
 
 
 class CycleGANTask(TrainingTask[CycleGANConfig]):
@@ -272,38 +227,6 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         }
 
 
-def read_modalities(
-    data: Sequence[Path], zooms: Sequence[float]
-) -> tuple[list[Source], list[Source]]:
-    """Colour fundus and OCTA of the folders; which is which is told by the vessels' polarity.
-
-    Args:
-        data: pair sets or image folders, see `list_images`.
-        zooms: magnification of each; a single one is for all.
-
-    Returns:
-        Colour fundus sources, OCTA sources.
-
-    Raises:
-        BadInput: when zooms do not fit the folders, or all images are of one modality.
-    """
-    if len(zooms) not in (1, len(data)):
-        raise BadInput(f"zooms: {len(zooms)} given for {len(data)} data folders; give one for each")
-    cf, octa = [], []
-    for index, root in enumerate(data):
-        zoom = zooms[index % len(zooms)]
-        dark: list[VesselImage] = []
-        bright: list[VesselImage] = []
-        for path in list_images(root, "train"):
-            image, is_dark = _read(path)
-            (dark if is_dark else bright).append(image)
-        cf += [Source(zoom, dark)] if dark else []
-        octa += [Source(zoom, bright)] if bright else []
-    if not cf or not octa:
-        raise BadInput(f"{data[0]}: only one modality found; give colour fundus and OCTA images")
-    return cf, octa
-
-
 def train(
     config: CycleGANConfig, data: Sequence[Path], out: Path, *, resume: bool = False
 ) -> CycleGANTask:
@@ -322,19 +245,6 @@ def train(
     task = CycleGANTask(config, *read_modalities(data, config.zooms))
     seen = tuple(f"{root.name}/train" for root in data)
     return fit(task, out, resume=resume, trained_on=seen)
-
-
-def _read(path: Path) -> tuple[VesselImage, bool]:
-    """An image as a generator reads it, and whether it is colour fundus."""
-    pixels = read_colour(path)
-    fov = polarity.field_of_view(pixels)
-    green = np.ascontiguousarray(pixels[..., 1])
-    dark = polarity.has_dark_vessels(green, fov)
-    plane = (
-        polarity.flatten(green, fov, reach=FUNDUS_REACH) if dark else polarity.stretch(green, fov)
-    )
-    core = cv2.erode(fov.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return VesselImage(path.stem, plane, core, np.zeros_like(fov)), dark
 
 
 def _hold_out(sources: Sequence[Source], one_in: int) -> tuple[list[Source], list[Source]]:
