@@ -1,0 +1,1 @@
+"""Registration by vessels: the default method."""
