@@ -14,6 +14,8 @@ from imedbench.methods.networks.arbicon import (
     ArbiconNet,
     DisplacementPredictor,
     Warp,
+)
+from imedbench.methods.networks.unit_frame import (
     apply_affine,
     grid_points,
     resample_affine,

@@ -1,8 +1,7 @@
 """Arbicon-Net: arbitrary continuous geometric transformation networks (NeurIPS 2019).
 
-Points are (x, y) in the unit frame of an image: -1 is its left or top edge, 1 its right or bottom
-edge, so pixel centre i of n lies at (2·i + 1) / n - 1. A warp sends points of the target to the
-source, which is the direction in which the source is resampled into the target's frame.
+Points are in unit frames. A warp sends points of the target to the source, which is the direction
+in which the source is resampled into the target's frame.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 
 from imedbench.methods.networks.correlation import Consensus, cosine_correlation, mutual_matching
 from imedbench.methods.networks.unet import Encoder
+from imedbench.methods.networks.unit_frame import apply_affine, grid_points, resample_affine
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -214,45 +214,3 @@ class ArbiconNet(nn.Module):
     def affine_only(self, source: Tensor, target: Tensor) -> Tensor:
         """The first stage alone, B×2×3."""
         return self.head.affine_only(self.features, source, target)
-
-
-def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
-    """Transform points, B×2×3 and B×N×2 → B×N×2."""
-    return points @ affine[:, :, :2].transpose(1, 2) + affine[:, None, :, 2]
-
-
-def resample_affine(image: Tensor, affine: Tensor) -> Tensor:
-    """The source in the target's frame, of the same size, black outside.
-
-    Args:
-        image: of the source, B×C×H×W.
-        affine: source points from target points, B×2×3.
-    """
-    grid = F.affine_grid(affine, list(image.shape), align_corners=False)
-    return F.grid_sample(image, grid, align_corners=False)
-
-
-def grid_points(size: Sequence[int], device: torch.device | None = None) -> Tensor:
-    """Pixel centres of an image, row by row, 1×(H·W)×2 in its unit frame.
-
-    Args:
-        size: height and width.
-        device: where to make them.
-    """
-    height, width = size
-    rows = (torch.arange(height, device=device) + 0.5) * 2 / height - 1
-    columns = (torch.arange(width, device=device) + 0.5) * 2 / width - 1
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y], dim=-1).reshape(1, -1, 2)
-
-
-def to_unit(pixels: Tensor, size: Sequence[int]) -> Tensor:
-    """Pixel coordinates (centres at integers) in the unit frame of a height×width image."""
-    scale = torch.tensor([size[1], size[0]], dtype=pixels.dtype, device=pixels.device)
-    return (2 * pixels + 1) / scale - 1
-
-
-def to_pixels(points: Tensor, size: Sequence[int]) -> Tensor:
-    """Unit-frame coordinates as pixels (centres at integers) of a height×width image."""
-    scale = torch.tensor([size[1], size[0]], dtype=points.dtype, device=points.device)
-    return ((points + 1) * scale - 1) / 2

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from imedbench.methods import weights
-from imedbench.methods.networks.arbicon import ArbiconNet, apply_affine, to_unit
+from imedbench.methods.networks.arbicon import ArbiconNet
 from imedbench.methods.networks.losses.registration import grid_loss
 from imedbench.methods.networks.unet import UNet
+from imedbench.methods.networks.unit_frame import apply_affine, to_unit
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.config import RunConfig
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit

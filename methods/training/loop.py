@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
+from imedbench.methods.training.callbacks import SamplePictures, SpentTime
 from imedbench.methods.training.config import Config, RunConfig, write_config
 
 Sample = dict[str, Tensor]
@@ -116,48 +116,6 @@ class Listed(Dataset[T]):
         return self._items[index]
 
 
-class _Spent(Callback):
-    """Count the training time, resumed runs included, and stop between epochs when it is used up.
-
-    Lightning's own timer stops inside an epoch, after which a resumed run sees other samples.
-    """
-
-    def __init__(self, minutes: float) -> None:
-        self.seconds = 0.0
-        self._limit = minutes * 60
-        self._since = 0.0
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._since = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.seconds += time.monotonic() - self._since
-        spent = bool(self._limit) and self.seconds > self._limit
-        trainer.should_stop = trainer.should_stop or trainer.strategy.reduce_boolean_decision(
-            spent, all=False
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds = state_dict["seconds"]
-
-
-class _Pictures(Callback):
-    """Write a sample picture at the end of every epoch."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero and isinstance(pl_module, TrainingTask):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with torch.inference_mode():
-                picture = pl_module.pictures()
-            cv2.imwrite(str(self._folder / f"epoch_{trainer.current_epoch:04d}.png"), picture)
-
-
 def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = ()) -> Task:
     """Train a task, or go on with it, and leave its run folder complete.
 
@@ -187,9 +145,9 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
         torch.set_num_threads(config.threads)
         cv2.setNumThreads(config.threads)
     write_config(config, out / "config.toml")
-    spent = _Spent(config.minutes)
+    spent = SpentTime(config.minutes)
     best, newest = _checkpoints(task, out / "checkpoints")
-    callbacks = [spent, _Pictures(out / "samples"), _early(task), best, newest]
+    callbacks = [spent, SamplePictures(out / "samples"), _early(task), best, newest]
     trainer = _trainer(config, out, callbacks)
     trainer.fit(task, ckpt_path=last if resume else None, weights_only=False)
     steps = trainer.global_step
