@@ -20,6 +20,7 @@ THRESHOLD_PX = 3.0
 CONFIDENCE = 0.9999
 ITERATIONS = 10_000
 _POINTS_NEEDED = {"homography": 4, "affine": 3}
+_ONE = {"homography": "a homography", "affine": "an affine map"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,14 @@ def estimate(moving_points: Points, fixed_points: Points, model: Model = "homogr
     n, needed = len(moving_points), _POINTS_NEEDED[model]
     nothing = np.zeros(n, bool)
     if n < needed:
-        return Estimate(None, nothing, f"{_matches(n)}, a {model} needs {needed}")
+        return Estimate(None, nothing, f"{_matches(n)}, {_ONE[model]} needs {needed}")
     matrix, found = _magsac(np.asarray(moving_points), np.asarray(fixed_points), model)
     if matrix is None or not np.isfinite(matrix).all():
-        return Estimate(None, nothing, f"no {model} agrees with enough of the {_matches(n)}")
+        return Estimate(None, nothing, f"{_ONE[model]} fits too few of the {_matches(n)}")
     inliers = np.asarray(found).ravel().astype(bool)
     # As many inliers as the model has unknowns agree by construction: that is no evidence.
     if inliers.sum() <= needed:
-        return Estimate(None, inliers, f"only {inliers.sum()} of {_matches(n)} agree on a {model}")
+        return Estimate(None, inliers, f"only {inliers.sum()} of {_matches(n)} agree on {_ONE[model]}")
     transform = Affine(matrix) if model == "affine" else Homography(matrix)
     return Estimate(transform, inliers)
 
