@@ -112,7 +112,7 @@ class Fundus:
     @cached_property
     def grain(self) -> Plane:
         """Fine granular texture of the pigment epithelium, about in [-1, 1]."""
-        return 0.7 * sample("grain", self.view.grid_mm, 0.014, self.eye.seed)
+        return 0.7 * sample("grain", self.view.grid_mm, 0.022, self.eye.seed)
 
     @cached_property
     def choroid(self) -> Plane:

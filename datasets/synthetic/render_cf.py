@@ -97,7 +97,7 @@ class CfLook:
             uneven=rng.uniform(0.08, 0.28),
             vignette=rng.uniform(0.0, 0.10),
             blur_mm=rng.uniform(0.014, 0.024),
-            noise=rng.uniform(0.003, 0.007),
+            noise=rng.uniform(0.002, 0.005),
             grain=rng.uniform(0.010, 0.030),
             jpeg=int(rng.integers(91, 99)),
         )
