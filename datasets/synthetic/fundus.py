@@ -147,9 +147,9 @@ class Fundus:
 def illumination(size: int, rng: np.random.Generator, uneven: float, vignette: float) -> Plane:
     """Light on the fundus: a slope and a slow unevenness, falling off to the rim; about 1."""
     at = np.linspace(-1, 1, size, dtype=np.float32)
-    tilt = rng.normal(0, uneven, 2)
+    tilt = 1.2 * rng.normal(0, uneven, 2)
     light = 1 + tilt[0] * at[None, :] + tilt[1] * at[:, None]
-    light = light + 0.5 * uneven * clouds(size, 2, rng)
+    light = light + 0.25 * uneven * clouds(size, 1, rng)
     light = 1 + 0.4 * np.tanh((light - 1) / 0.4)
     shape = at[None, :] ** 2 + at[:, None] ** 2
     lit: Plane = (light * (1 - vignette * shape**1.5)).astype(np.float32)

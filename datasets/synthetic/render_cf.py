@@ -25,7 +25,7 @@ FUNDUS_COLOURS: tuple[Colour, ...] = (
 )
 DISC_COLOUR: Colour = (1.0, 0.80, 0.45)
 BLOOD_ABSORBANCE: Colour = (0.30, 0.78, 0.55)
-HAEMORRHAGE_ABSORBANCE: Colour = (0.5, 1.1, 0.9)
+HAEMORRHAGE_ABSORBANCE: Colour = (0.55, 1.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ class CfLook:
             colour=(grey, grey, grey),
             contrast=rng.uniform(0.26, 0.60),
             macula=rng.uniform(0.28, 0.5),
-            mottle=rng.uniform(0.02, 0.09),
+            mottle=rng.uniform(0.015, 0.06),
             fibres=rng.uniform(0.004, 0.016),
             sheen=float(rng.choice([0.0, 0.06, 0.25], p=[0.5, 0.35, 0.15])),
             uneven=rng.uniform(0.08, 0.28),
             vignette=rng.uniform(0.0, 0.10),
             blur_mm=rng.uniform(0.014, 0.024),
             noise=rng.uniform(0.002, 0.005),
-            grain=rng.uniform(0.010, 0.030),
+            grain=rng.uniform(0.012, 0.036),
             jpeg=int(rng.integers(91, 99)),
         )
 
@@ -197,7 +197,9 @@ def _channel(
     if fundus.lesion_load > 0:
         base += 0.3 * fundus.lesions("drusen") * (DISC_COLOUR[channel] - base)
         base += 0.8 * fundus.lesions("exudates") * (DISC_COLOUR[channel] - base)
-        base *= np.exp(-HAEMORRHAGE_ABSORBANCE[channel] * fundus.lesions("haemorrhages"))
+        base *= np.exp(
+            -HAEMORRHAGE_ABSORBANCE[channel] * look.contrast * fundus.lesions("haemorrhages")
+        )
     base *= np.exp(-BLOOD_ABSORBANCE[channel] * look.contrast * blood)
     plane: Plane = base + 0.07 * look.contrast * look.colour[channel] * fundus.reflex
     return plane

@@ -65,7 +65,7 @@ class OctaLook:
             gamma=rng.uniform(0.8, 1.25),
             signal_loss=float(flaws * rng.choice([0.05, 0.15, 0.5], p=[0.5, 0.35, 0.15])),
             motion_lines=int(rng.poisson(1.0 * flaws)),
-            quilt=bool(rng.random() < 0.08 * flaws),
+            quilt=bool(rng.random() < 0.05 * flaws),
             logo=logo,
         )
 
