@@ -82,7 +82,7 @@ def _draw_grid(
 ) -> None:
     figure = new_figure(_CELL_INCHES * len(columns), (_CELL_INCHES + 0.5) * len(rows))
     # A strip of its own for each row: then a long title takes no width from the first picture.
-    strips = np.ravel(figure.subfigures(len(rows)))
+    strips = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for strip, pictures, title in zip(strips, grid, rows, strict=True):
         strip.suptitle(shorten(title, _TITLE_LENGTH, placeholder=" …"), x=0.005, ha="left", size=9)
         cells = strip.subplots(1, len(columns))

@@ -7,7 +7,7 @@ the way of other packages of that name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from imedbench.core.images import write_image
-from imedbench.core.registry import load_plugin_file
+from imedbench.core.registry import METHODS, METRICS, load_plugin_file
 from imedbench.core.types import Image
 
 SIZE = 64  # px, side of the tiny images
@@ -66,6 +66,17 @@ def write_manifest() -> WriteManifest:
         return path
 
     return write
+
+
+@pytest.fixture
+def short_lived_plugins() -> Iterator[None]:
+    """Forgets afterwards what a test registers itself; what it made import stays registered."""
+    registries = (METHODS, METRICS)
+    before = [set(registry.names()) for registry in registries]
+    yield
+    for registry, names in zip(registries, before, strict=True):
+        for name in set(registry.names()) - names:
+            del registry._factories[name]
 
 
 @dataclass(frozen=True)

@@ -56,11 +56,8 @@ def test_a_taken_name_is_refused_and_its_owner_stays(shapes: Registry) -> None:
     assert shapes.factory("circle") is owner
 
 
-def test_a_decorated_function_is_a_method_and_stays_a_function(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(METHODS, "_factories", dict(METHODS._factories))
-
+@pytest.mark.usefixtures("short_lived_plugins")
+def test_a_decorated_function_is_a_method_and_stays_a_function() -> None:
     @register_method(MethodInfo("test-shift", "shifts", "affine"))
     def shift(fixed: Image, moving: Image, *, pixels: float = 1.0) -> Registration:
         return Registration(Affine([[1, 0, pixels], [0, 1, 0]]))
@@ -73,8 +70,7 @@ def test_a_decorated_function_is_a_method_and_stays_a_function(
         METHODS.create("test-shift:pixel=3")
 
 
-def test_a_taken_metric_names_the_module_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(METRICS, "_factories", dict(METRICS._factories))
+def test_a_taken_metric_names_the_module_to_blame() -> None:
     METRICS.factory("dice")
     with pytest.raises(ValueError, match=r"already taken by imedbench\.metrics\.catalogue"):
         register_metric(MetricInfo("dice", "another"))(lambda case: 0.0)

@@ -68,7 +68,7 @@ def test_metrics_that_a_pair_cannot_answer_are_left_out(store: Store, data: Path
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def counted(short_lived_plugins: None) -> list[str]:
     """A metric that counts how often it is computed, and on which pairs."""
     calls: list[str] = []
 
@@ -76,7 +76,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         calls.append(case.views.pair.pair_id)
         return float("nan") if case.views.pair.pair_id == "p1" else float("inf")
 
-    monkeypatch.setattr(METRICS, "_factories", dict(METRICS._factories))
     METRICS.register("counted")(lambda: Metric(MetricInfo("counted", "counts"), compute))
     return calls
 
