@@ -43,6 +43,18 @@ def test_random_crop_cuts_image_and_vessels_alike() -> None:
         assert crop.plane.shape == crop.fov.shape == (64, 64)
 
 
+def test_a_mirrored_crop_shows_nothing_but_the_picture() -> None:
+    image = VesselImage(
+        "bright", np.ones((60, 60), np.float32), np.ones((60, 60), bool), np.zeros((60, 60), bool)
+    )
+    grey = [random_crop(image, 64, (0.1, 0.2), np.random.default_rng(s)) for s in range(3)]
+    mirrored = [
+        random_crop(image, 64, (0.1, 0.2), np.random.default_rng(s), mirror=True) for s in range(3)
+    ]
+    assert all(crop.plane.min() == 0.5 for crop in grey)
+    assert all(crop.plane.min() == 1.0 for crop in mirrored)
+
+
 def test_zoom_is_relative_to_an_image_of_512_px() -> None:
     """A line of 9 px in a 240 px image is 9·512/240 px wide at zoom 1."""
     vessels = np.zeros((240, 240), np.uint8)

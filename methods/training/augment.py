@@ -39,7 +39,12 @@ def pick(items: Sequence[T], rng: np.random.Generator) -> T:
 
 
 def random_crop(
-    image: VesselImage, size: int, zoom: tuple[float, float], rng: np.random.Generator
+    image: VesselImage,
+    size: int,
+    zoom: tuple[float, float],
+    rng: np.random.Generator,
+    *,
+    mirror: bool = False,
 ) -> Crop:
     """Cut a randomly turned, flipped and zoomed square round a point inside the field of view.
 
@@ -48,6 +53,7 @@ def random_crop(
         size: side of the square, px.
         zoom: least and most magnification, relative to the image at `REFERENCE_SIZE`.
         rng: drawn from in a fixed order.
+        mirror: go on beyond the picture's edge with its mirror image, not with an even grey.
     """
     scale = np.exp(rng.uniform(*np.log(zoom))) * REFERENCE_SIZE / max(image.plane.shape)
     angle = rng.uniform(-np.pi, np.pi)
@@ -61,8 +67,12 @@ def random_crop(
     shift = (size * finer - 1) / 2 - linear @ centre
     matrix = np.hstack([linear, shift[:, None]])
 
+    border = cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT
+
     def warp(plane: Plane, outside: float) -> Plane:
-        fine = cv2.warpAffine(plane, matrix, (size * finer,) * 2, borderValue=outside)
+        fine = cv2.warpAffine(
+            plane, matrix, (size * finer,) * 2, borderMode=border, borderValue=outside
+        )
         return np.asarray(cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA), np.float32)
 
     fov = warp(image.fov.astype(np.float32), 0) > 0.5

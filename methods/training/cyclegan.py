@@ -109,7 +109,8 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         image = pick(source.images, rng)
         jitter = self.config.zoom_jitter
         zoom = (source.zoom / jitter, source.zoom * jitter)
-        return torch.from_numpy(random_crop(image, self.config.crop, zoom, rng).plane)[None] * 2 - 1
+        crop = random_crop(image, self.config.crop, zoom, rng, mirror=True)
+        return torch.from_numpy(crop.plane)[None] * 2 - 1
 
     def training_step(self, batch: Sample, index: int) -> None:
         """One step of the generators, then one of the discriminators."""

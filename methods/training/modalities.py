@@ -14,6 +14,8 @@ from imedbench.core.errors import BadInput
 from imedbench.methods.training.vessel_folders import VesselImage, list_images, read_colour
 from imedbench.methods.transfer import FUNDUS_REACH
 
+_MARGIN = 0.24  # of the longer side, twice the distance that crops keep from an aperture's edge
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -69,5 +71,7 @@ def _read(path: Path) -> tuple[VesselImage, bool]:
     plane = (
         polarity.flatten(green, fov, reach=FUNDUS_REACH) if dark else polarity.stretch(green, fov)
     )
-    core = cv2.erode(fov.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return VesselImage(path.stem, plane, core, np.zeros_like(fov)), dark
+    # Crops are centred here: what lies outside an aperture must not pass for a look of the retina.
+    margin = np.ones((round(_MARGIN * max(fov.shape)),) * 2, np.uint8)
+    inner = cv2.erode(fov.astype(np.uint8), margin) > 0
+    return VesselImage(path.stem, plane, inner if inner.any() else fov, np.zeros_like(fov)), dark
