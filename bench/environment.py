@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -64,6 +65,13 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None  # no git on this machine, or a checkout without a commit: nothing to record
+
+
+def code_hash(factory: Callable[..., Any]) -> str:
+    """Hash of the code of a plugin and, for a wrapper, of what it wraps."""
+    inner = getattr(factory, "inner", None)
+    own = source_hash(factory.__module__)
+    return own if inner is None else f"{own}+{code_hash(inner)}"
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -16,7 +17,8 @@ from imedbench.core.options import PluginSpec
 from imedbench.core.registry import METHODS
 from imedbench.core.types import ImagePair, MethodInfo, Outcome, Registration
 from imedbench.diagnostics import remove_diagnostics, save_diagnostics
-from imedbench.environment import provenance, source_hash
+from imedbench.environment import code_hash, provenance
+from imedbench.locking import only_writer
 from imedbench.observer import Observer, Silence
 from imedbench.store import Prediction, Store
 from imedbench.verdict import judge
@@ -34,7 +36,8 @@ def run(config: RunConfig, dataset: Dataset, observer: Observer | None = None) -
         observer: is told of every row.
 
     Raises:
-        BadInput: for an unknown method or option, or no pairs; before anything is written.
+        BadInput: for an unknown method or option, or no pairs, before anything is written; or when
+            another process writes to the folder.
         ConfigDrift: when the folder holds rows made in another way.
     """
     observer = observer or Silence()
@@ -43,8 +46,7 @@ def run(config: RunConfig, dataset: Dataset, observer: Observer | None = None) -
     if not refs:
         raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
     drifted = has_drifted(config, dataset)
-    store = Store(config.out, create=True)
-    try:
+    with closing(Store(config.out, create=True)) as store, only_writer(config.out):
         if drifted:
             store.forget_everything()
         elif config.recompute:
@@ -55,8 +57,6 @@ def run(config: RunConfig, dataset: Dataset, observer: Observer | None = None) -
         for method in methods.values():
             observer.method(method.spec)
             _MethodRun(config, dataset, store, method, observer).run(refs)
-    finally:
-        store.close()
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def look_up(text: str) -> AskedMethod:
         BadInput: when there is no such method or option.
     """
     spec = PluginSpec.parse(text)
-    code = source_hash(METHODS.factory(spec.name).__module__)
+    code = code_hash(METHODS.factory(spec.name))
     try:
         return AskedMethod(str(spec), code, METHODS.create(spec).info)
     except Declined:  # the worker meets the same and writes the reason into every row

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from imedbench.core.registry import METHODS
-from imedbench.environment import device_name, git_state, provenance, source_hash
+from imedbench.core.wrapping import wrapped
+from imedbench.environment import code_hash, device_name, git_state, provenance, source_hash
 
 
 def test_provenance_is_complete_and_fits_json() -> None:
@@ -83,6 +84,14 @@ def test_built_in_methods_share_the_hash_of_methods_and_core() -> None:
     source_hash.cache_clear()
     hashes = {source_hash(METHODS.factory(name).__module__) for name in ("identity", "sift")}
     assert len(hashes) == 1
+
+
+def test_a_wrapper_is_hashed_with_what_it_wraps(troublesome: Path) -> None:
+    outer = METHODS.factory("identity")
+    inner = METHODS.factory("troublesome")
+    both = wrapped(lambda method, *, strength=1.0: method, inner)
+    both.__module__ = outer.__module__
+    assert code_hash(both) == f"{code_hash(outer)}+{code_hash(inner)}"
 
 
 def test_a_plugin_file_is_hashed_alone(troublesome: Path) -> None:

@@ -21,6 +21,7 @@ from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.images import write_image
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Outcome
+from imedbench.locking import only_writer
 from imedbench.opening import open_dataset
 from imedbench.runner import run
 from imedbench.store import Prediction, Store
@@ -312,6 +313,12 @@ def test_a_run_folder_that_cannot_be_made_is_bad_input(finished: RunConfig, tmp_
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be made"):
         start(replace(finished, out=tmp_path / "file" / "run"))
+
+
+def test_two_processes_do_not_write_to_one_folder(copied: RunConfig) -> None:
+    with only_writer(copied.out), pytest.raises(BadInput, match="another process writes"):
+        start(copied)
+    assert len(start(copied)) == 2, "it let go"
 
 
 def test_large_transforms_and_pictures_are_kept_beside_the_database(
