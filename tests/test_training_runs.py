@@ -85,13 +85,14 @@ def test_a_run_folder_is_complete(data: list[Path], tmp_path: Path) -> None:
     assert weights.load("vessels", tmp_path)(torch.rand(1, 1, 20, 20)).shape == (1, 1, 20, 20)
 
 
+class Interruption(Exception):
+    pass
+
+
 def test_a_resumed_training_equals_an_uninterrupted_one(data: list[Path], tmp_path: Path) -> None:
     """Interrupted after two of four epochs, of which the first may well have been the best."""
     whole = small_segmentation(epochs=4)
     segmentation.train(whole, data, tmp_path / "whole")
-
-    class Interruption(Exception):
-        pass
 
     class Interrupted(segmentation.SegmentationTask):
         def on_train_epoch_start(self) -> None:
@@ -103,14 +104,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one(data: list[Path], tmp_pa
         with pytest.raises(Interruption):
             segmentation.train(whole, data, tmp_path / "parts")
     segmentation.train(whole, data, tmp_path / "parts", resume=True)
-    states = [
-        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=False)
-        for name in ("whole", "parts")
-    ]
+    states = [last_checkpoint(tmp_path / name) for name in ("whole", "parts")]
     assert states[0]["global_step"] == states[1]["global_step"] == 8
     assert all_equal(states[0]["state_dict"], states[1]["state_dict"])
     assert (tmp_path / "parts" / "log" / "start_1" / "metrics.csv").is_file()
     assert (tmp_path / "parts" / "log" / "start_0" / "metrics.csv").is_file()
+
+
+def last_checkpoint(run: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)
+    return state
 
 
 def test_the_best_epoch_is_kept(data: list[Path], tmp_path: Path) -> None:
@@ -175,13 +178,27 @@ def test_cyclegan_tells_modalities_by_polarity(data: list[Path], tmp_path: Path)
         read_modalities(data, (1.0, 2.0, 3.0))
 
 
-def test_cyclegan_runs_and_resumes(data: list[Path], tmp_path: Path) -> None:
-    config = cyclegan.CycleGANConfig(**TINY, width=2, blocks=1, judge_width=2, crop=32, pool=2)
-    cyclegan.train(config, data, tmp_path)
-    task = cyclegan.train(dataclasses.replace(config, epochs=3), data, tmp_path, resume=True)
-    assert set(weights.names(tmp_path)) == {"cf_to_octa", "octa_to_cf"}
-    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
-    assert all_equal(task.state_dict(), last["state_dict"])
+def test_cyclegan_resumes_with_its_pools(data: list[Path], tmp_path: Path) -> None:
+    config = cyclegan.CycleGANConfig(
+        **{**TINY, "epochs": 3}, width=2, blocks=1, judge_width=2, crop=32, pool=3
+    )
+    task = cyclegan.train(config, data, tmp_path / "whole")
+    assert set(weights.names(tmp_path / "whole")) == {"cf_to_octa", "octa_to_cf"}
+    states = [last_checkpoint(tmp_path / "whole")]
+    assert all_equal(task.state_dict(), states[0]["state_dict"])
+
+    class Interrupted(cyclegan.CycleGANTask):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                raise Interruption
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cyclegan, "CycleGANTask", Interrupted)
+        with pytest.raises(Interruption):
+            cyclegan.train(config, data, tmp_path / "parts")
+    cyclegan.train(config, data, tmp_path / "parts", resume=True)
+    states.append(last_checkpoint(tmp_path / "parts"))
+    assert all_equal(states[0]["state_dict"], states[1]["state_dict"])
 
 
 def test_image_pool_keeps_its_size_and_returns_old_images() -> None:

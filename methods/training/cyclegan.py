@@ -114,37 +114,45 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
 
     def training_step(self, batch: Sample, index: int) -> None:
         """One step of the generators, then one of the discriminators."""
-        config = self.config
         cf, octa = batch["cf"], batch["octa"]
         optimise_generators, optimise_judges = self.optimizers()  # type: ignore[attr-defined]
         self._judges_learn(False)
         fake_octa, fake_cf = self.to_octa(cf), self.to_cf(octa)
-        losses = {
-            "gan": least_squares_gan(self.judge_octa(fake_octa), real=True)
-            + least_squares_gan(self.judge_cf(fake_cf), real=True),
-            "cycle": cycle_loss(cf, self.to_cf(fake_octa))
-            + cycle_loss(octa, self.to_octa(fake_cf)),
-        }
-        if config.identity:
-            losses["identity"] = identity_loss(cf, self.to_cf(cf)) + identity_loss(
-                octa, self.to_octa(octa)
-            )
-        if self._segment is not None:
-            losses["vessels"] = dice_loss(
-                self._vessels(fake_octa, dark=False), self._vessels(cf, dark=True).detach()
-            )
-        factor = {
-            "gan": 1.0,
-            "cycle": config.cycle,
-            "identity": config.cycle * config.identity,
-            "vessels": config.vessels,
-        }
-        total = torch.stack([factor[name] * loss for name, loss in losses.items()]).sum()
+        losses = self._generator_losses(cf, octa, fake_cf, fake_octa)
+        factors = self._factors()
+        total = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
         self._step(optimise_generators, total)
         self._judges_learn(True)
         judged = self._judge(octa, fake_octa, cf, fake_cf)
         self._step(optimise_judges, judged)
         self.log_values("train", {**losses, "judges": judged}, len(cf))
+
+    def _generator_losses(
+        self, cf: Tensor, octa: Tensor, fake_cf: Tensor, fake_octa: Tensor
+    ) -> dict[str, Tensor]:
+        """The losses that count, by name, before they are weighted."""
+        fooled = least_squares_gan(self.judge_octa(fake_octa), real=True)
+        losses = {
+            "gan": fooled + least_squares_gan(self.judge_cf(fake_cf), real=True),
+            "cycle": cycle_loss(cf, self.to_cf(fake_octa))
+            + cycle_loss(octa, self.to_octa(fake_cf)),
+        }
+        if self.config.identity:
+            kept = identity_loss(cf, self.to_cf(cf))
+            losses["identity"] = kept + identity_loss(octa, self.to_octa(octa))
+        if self._segment is not None:
+            before = self._vessels(cf, dark=True).detach()
+            losses["vessels"] = dice_loss(self._vessels(fake_octa, dark=False), before)
+        return losses
+
+    def _factors(self) -> dict[str, float]:
+        config = self.config
+        return {
+            "gan": 1.0,
+            "cycle": config.cycle,
+            "identity": config.cycle * config.identity,
+            "vessels": config.vessels,
+        }
 
     def _judge(self, octa: Tensor, fake_octa: Tensor, cf: Tensor, fake_cf: Tensor) -> Tensor:
         old_octa, old_cf = self._octa_pool.swap(fake_octa), self._cf_pool.swap(fake_cf)
@@ -170,6 +178,15 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         plane = (0.5 + (bright - mean) / deviation / 6).clamp(0, 1)
         probability: Tensor = self._segment(plane).sigmoid()
         return probability
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the pools."""
+        checkpoint["pools"] = [pool.state_dict() for pool in (self._octa_pool, self._cf_pool)]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the pools."""
+        for pool, state in zip((self._octa_pool, self._cf_pool), checkpoint["pools"], strict=True):
+            pool.load_state_dict(state)
 
     def on_train_epoch_end(self) -> None:
         """Lower the learning rates."""

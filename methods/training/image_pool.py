@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,3 +33,12 @@ class ImagePool:
                 image, self._kept[index] = self._kept[index], image
             chosen.append(image)
         return torch.stack(chosen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"kept": self._kept, "rng": self._rng.bit_generator.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._kept = list(state["kept"])
+        self._rng.bit_generator.state = state["rng"]
