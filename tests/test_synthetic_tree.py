@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from imedbench.datasets.synthetic.colonise import Skeleton, colonise, scatter
-from imedbench.datasets.synthetic.tree import MURRAY, _flow, make_eye
+from imedbench.datasets.synthetic.tree import make_eye
+from imedbench.datasets.synthetic.vessels import MURRAY, flow_through
 
 SEEDS = (1, 2, 3)
 
@@ -18,7 +19,7 @@ def _y_shaped() -> Skeleton:
 
 
 def test_flow_is_conserved_at_a_fork() -> None:
-    flow = _flow(_y_shaped())
+    flow = flow_through(_y_shaped())
     np.testing.assert_allclose(flow[2], flow[3] + flow[4] + 1e-4)
     assert flow[0] == flow.max()
 

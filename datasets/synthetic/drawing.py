@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.datasets.synthetic.colonise import Points
-from imedbench.datasets.synthetic.tree import Vessels
+from imedbench.datasets.synthetic.vessels import Vessels
 from imedbench.datasets.synthetic.view import View
 
 Plane = NDArray[np.float32]
 
 _SHIFT = 4  # bits after the point in the coordinates handed to OpenCV
 _THICKEST = 120
-_CANVAS_PX = 1400  # lines are drawn about this large and shrunk: that makes them smooth
+_CANVAS_PX = 1024  # lines are drawn about this large and shrunk: that makes them smooth
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +73,17 @@ def draw(strokes: Strokes, ink: NDArray[np.float64], *, widen: float = 1.0) -> P
         float32 H×W in [0, 1].
     """
     size = strokes.size
-    zoom = min(max(2, round(_CANVAS_PX / size)), 6)
+    zoom = _zoom(size)
     wanted = 2 * widen * strokes.radius * zoom
     drawn = _drawn_widths()
     # The widths on offer are two apart: fine lines are drawn wider and fainter, wide ones nearest.
     fine = wanted < 2.5 * zoom
-    nearest = np.abs(drawn[None, :] - wanted[:, None]).argmin(1)
-    chosen = np.where(fine, np.searchsorted(drawn, wanted), nearest)
+    halfway = (drawn[1:] + drawn[:-1]) / 2
+    chosen = np.where(fine, np.searchsorted(drawn, wanted), np.searchsorted(halfway, wanted))
     strength = np.where(fine, wanted / drawn[chosen], 1.0)
     level = np.rint(255 * ink * strength).astype(np.int64)
     canvas = np.zeros((size * zoom, size * zoom), np.uint8)
-    _draw_sorted(canvas, _fixed_point(strokes.ends, zoom), level // 4 * 4 + 3, chosen + 1)
+    _draw_sorted(canvas, _fixed_point(strokes.ends, zoom), level // 6 * 6 + 5, chosen + 1)
     return _shrunk(canvas, size)
 
 
@@ -101,13 +101,18 @@ def _drawn_widths() -> NDArray[np.float64]:
 
 def fill(view: View, outlines_mm: Sequence[Points]) -> Plane:
     """Filled closed curves (each N×2 mm), antialiased: float32 H×W, 1 inside."""
-    zoom = 2 if view.size > 300 else 4
+    zoom = _zoom(view.size)
     canvas = np.zeros((view.size * zoom, view.size * zoom), np.uint8)
     for outline in outlines_mm:
         px = view.px_from_mm.apply(outline)
         if np.isfinite(px).all() and view.shows(px).any():
             cv2.fillPoly(canvas, [_fixed_point(px, zoom)], 255, cv2.LINE_8, _SHIFT)
     return _shrunk(canvas, view.size)
+
+
+def _zoom(size: int) -> int:
+    """How much larger than the image the canvas is that lines are drawn on."""
+    return min(max(3, round(_CANVAS_PX / size)), 6)
 
 
 def _shrunk(canvas: NDArray[np.uint8], size: int) -> Plane:

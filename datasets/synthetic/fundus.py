@@ -60,6 +60,11 @@ class Fundus:
         wide = np.clip((self.strokes.radius_mm - 0.005) / 0.010, 0, 1)
         return draw(self._seen, 0.45 + 0.55 * wide)
 
+    @cached_property
+    def vessel_shadow(self) -> Plane:
+        """The light or flow of wide vessels smeared out around them, float32 H×W in [0, 1]."""
+        return self._soft(self.flow**2, 0.05)
+
     def vessels(self, least_diameter_mm: float, *, artery: bool | None = None) -> Mask:
         """Where vessels at least so wide are; those of one kind, if asked for."""
         keep = 2 * self.strokes.radius_mm >= least_diameter_mm

@@ -36,8 +36,8 @@ def make_lesions(seed: int, kind: LesionKind, load: float) -> list[Points]:
     focus = rng.normal(0, 1.2, 2)
     places = focus + rng.standard_t(3, (most, 2)) * _SPREAD_MM[kind]
     radii = _RADIUS_MM[kind] * rng.lognormal(0, 0.5, most)
-    outlines = [_blob(p, r, _RAGGED[kind], rng) for p, r in zip(places, radii, strict=True)]
-    return outlines[: round(most * min(load / 3, 1.0))]
+    shown = round(most * min(load / 3, 1.0))
+    return [_blob(places[n], radii[n], _RAGGED[kind], rng) for n in range(shown)]
 
 
 def _blob(

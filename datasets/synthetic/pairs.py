@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -71,29 +71,19 @@ def make_pair(
     if stress is not None and stress.kind == "lesions":
         load = stress.value
     least_mm = max(MASK_DIAMETER_MM, 0.8 * max(views.fixed.mm_per_px, views.moving.mm_per_px))
-    sides = []
-    for role, view, modality in (
-        ("fixed", views.fixed, fixed_modality),
-        ("moving", views.moving, moving_modality),
-    ):
-        fundus = Fundus(eye, view, load)
-        # A translation starts from the very photograph that the other split shows.
-        source = "cf" if modality == "octa-like" else modality
-        shown = render(fundus, modality, stream(seed, "render", role, source), logo=_logo(level))
-        pixels = _spoil(shown.pixels, stress, stream(seed, "stress", role))
-        name = "octa" if modality == "octa-like" else modality
-        sides.append((Image(pixels, name), fundus.vessels(least_mm) & shown.fov, shown))
-    (fixed, fixed_vessels, fixed_shown), (moving, moving_vessels, moving_shown) = sides
-    fixed_points, moving_points = _landmarks(eye, views, least_mm, fixed_shown, moving_shown)
+    fundi = Fundus(eye, views.fixed, load), Fundus(eye, views.moving, load)
+    fixed = _show(fundi[0], fixed_modality, "fixed", seed, level, stress)
+    moving = _show(fundi[1], moving_modality, "moving", seed, level, stress)
+    fixed_points, moving_points = _landmarks(eye, views, least_mm, fixed, moving)
     return ImagePair(
         pair_id=f"{level}-{seed}",
-        fixed=fixed,
-        moving=moving,
+        fixed=Image(fixed.pixels, _name(fixed_modality)),
+        moving=Image(moving.pixels, _name(moving_modality)),
         truth=GroundTruth(
             moving_points=moving_points,
             fixed_points=fixed_points,
-            fixed_vessels=fixed_vessels,
-            moving_vessels=moving_vessels,
+            fixed_vessels=fundi[0].vessels(least_mm) & fixed.fov,
+            moving_vessels=fundi[1].vessels(least_mm) & moving.fov,
             fixed_from_moving=views.warp.fixed_from_moving,
             spacing_um=1000 * views.fixed.mm_per_px,
         ),
@@ -101,8 +91,25 @@ def make_pair(
     )
 
 
-def _logo(level: Level) -> bool:
-    return level == "imed"
+def _show(
+    fundus: Fundus,
+    modality: Modality,
+    role: str,
+    seed: int,
+    level: Level,
+    stress: Stress | None,
+) -> Rendering:
+    """One image of the pair."""
+    # A translation starts from the very photograph that the other split shows.
+    source = "cf" if modality == "octa-like" else modality
+    rng = stream(seed, "render", role, source)
+    shown = render(fundus, modality, rng, logo=level == "imed")
+    return replace(shown, pixels=_spoil(shown.pixels, stress, stream(seed, "stress", role)))
+
+
+def _name(modality: Modality) -> str:
+    """What methods are told: they take a translation for the real thing."""
+    return "octa" if modality == "octa-like" else modality
 
 
 def _make_views(

@@ -30,6 +30,7 @@ class OctaLook:
         speckle: relative standard deviation of the flow signal's grain.
         blur_px: optical blur.
         grain_px: size of the grains.
+        projection: brightness that wide vessels cast onto what lies below them.
         gamma: exponent on the finished image; above 1 darkens the mesh.
         signal_loss: how deep the clouds of lost signal are, in [0, 1].
         motion_lines: number of lines torn by eye movements.
@@ -43,6 +44,7 @@ class OctaLook:
     speckle: float = 0.35
     blur_px: float = 0.6
     grain_px: float = 0.5
+    projection: float = 0.05
     gamma: float = 1.0
     signal_loss: float = 0.1
     motion_lines: int = 1
@@ -62,6 +64,7 @@ class OctaLook:
             speckle=rng.uniform(0.25, 0.5) * (1.25 - 0.5 * softness),
             blur_px=0.4 + 0.5 * softness,
             grain_px=0.3 + 0.55 * softness,
+            projection=rng.uniform(0.0, 0.12),
             gamma=rng.uniform(0.8, 1.25),
             signal_loss=float(flaws * rng.choice([0.05, 0.15, 0.5], p=[0.5, 0.35, 0.15])),
             motion_lines=int(rng.poisson(1.0 * flaws)),
@@ -83,6 +86,7 @@ def render_octa(fundus: Fundus, look: OctaLook, rng: np.random.Generator) -> Pix
     """
     mesh = capillaries(fundus.eye, fundus.view)
     flow = np.maximum(look.vessel * fundus.flow, look.mesh * mesh)
+    flow += look.projection * fundus.vessel_shadow
     flow = cv2.GaussianBlur(flow, (0, 0), look.blur_px)
     flow *= 1 - look.signal_loss * np.clip(clouds(flow.shape[0], 3, rng), 0, 1.3) / 1.3
     image = _grain(flow + look.floor, look, rng)
