@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from imedbench.core.datasets import PairRef
+from imedbench.core.errors import BadInput
 from imedbench.core.types import SPLITS
 from imedbench.diagnostics import load_matches
 from imedbench.grading import protocol_ranks
@@ -37,11 +38,17 @@ def write_report(run: OpenRun, folder: Path, observer: Observer) -> Path:
 
     Returns:
         The page's path.
+
+    Raises:
+        BadInput: when the folder cannot be made.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     table = run.table()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
     figures = _Figures(run, table, folder / "figures", observer).draw()
     environment = Environment(
         loader=PackageLoader("imedbench.reports"),

@@ -181,6 +181,12 @@ def test_a_run_whose_data_moved_is_opened_with_data(
     assert found.code == 0, found.err
 
 
+def test_a_report_that_cannot_be_written_says_so(cli: Cli, finished: Path) -> None:
+    ended = cli("report", finished, "--out", finished / "run.json")
+    assert ended.code == 2
+    assert ended.err == f"error: {finished / 'run.json'}: cannot be made (File exists)\n"
+
+
 def test_lists(cli: Cli) -> None:
     for kind, name in {"methods": "sift", "metrics": "tre_mean", "datasets": "synthetic"}.items():
         ended = cli("list", kind)
