@@ -207,13 +207,14 @@ def _view(
 def draw_vessels(image: VesselImage, rng: np.random.Generator) -> Plane:
     """The vessels alone, the thin ones perhaps left out, on an even ground."""
     mask = image.vessels.astype(np.uint8)
-    width = max(1, round(max(mask.shape) / REFERENCE_SIZE * rng.uniform(0, 2)))
-    if rng.random() < 0.4:
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width + 1, width + 1))
+    scale = max(mask.shape) / REFERENCE_SIZE
+    if rng.random() < 0.5:
+        thinnest = 2 * round(scale * rng.uniform(0.5, 3.5)) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thinnest, thinnest))
         opened = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), np.uint8)
-        mask = opened if opened.sum() > 0.4 * mask.sum() else mask
-    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.5 * width + 0.4)
-    return np.asarray(0.42 + rng.uniform(0.25, 0.55) * soft, np.float32)
+        mask = opened if opened.sum() > 0.25 * mask.sum() else mask
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), scale * rng.uniform(0, 1) + 0.4)
+    return np.asarray(0.42 + rng.uniform(0.12, 0.55) * soft, np.float32)
 
 
 def _warp(plane: Plane, matrix: NDArray[np.float64], size: int, outside: float) -> Plane:
