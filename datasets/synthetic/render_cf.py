@@ -89,7 +89,7 @@ class CfLook:
         grey = rng.uniform(0.55, 0.68)
         return cls(
             colour=(grey, grey, grey),
-            contrast=rng.uniform(0.26, 0.60),
+            contrast=rng.uniform(0.31, 0.60),
             macula=rng.uniform(0.28, 0.5),
             mottle=rng.uniform(0.015, 0.06),
             fibres=rng.uniform(0.004, 0.016),
@@ -97,8 +97,8 @@ class CfLook:
             uneven=rng.uniform(0.08, 0.28),
             vignette=rng.uniform(0.0, 0.10),
             blur_mm=rng.uniform(0.014, 0.024),
-            noise=rng.uniform(0.002, 0.005),
-            grain=rng.uniform(0.012, 0.036),
+            noise=rng.uniform(0.002, 0.004),
+            grain=rng.uniform(0.016, 0.046),
             jpeg=int(rng.integers(91, 99)),
         )
 
