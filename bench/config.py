@@ -14,6 +14,7 @@ from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import Split
+from imedbench.environment import device_name
 from imedbench.opening import is_path
 
 FILE = "run.json"
@@ -100,6 +101,8 @@ def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         "limit": config.limit,
         "seed": config.seed,
         "device": config.device,
+        # Latencies of two machines must not end in one column.
+        "processor": device_name(config.device),
         "threads": config.threads,
         "timeout_s": config.timeout_s,
     }

@@ -49,7 +49,8 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         import torch
 
-        return str(torch.cuda.get_device_name(device))
+        available = torch.cuda.is_available()
+        return str(torch.cuda.get_device_name(device)) if available else "no CUDA device"
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
