@@ -101,8 +101,9 @@ def render_octa(fundus: Fundus, look: OctaLook, rng: np.random.Generator) -> Pix
 def render_octa_like(eye: Eye, view: View, visible: Plane, rng: np.random.Generator) -> Pixels:
     """What an image translator makes of a photograph: its vessels in OCTA's colours.
 
-    It stands for the output of a network such as CycleGAN. Only vessels that the photograph shows
-    can be there; the mesh is invented, so it has nothing to do with the eye's own capillaries.
+    It stands for the output of a network such as CycleGAN, with that kind of network's faults:
+    vessels that the photograph hardly shows are missing, the others come out broken and a pixel
+    off, some are made up, and the mesh has nothing to do with the eye's own capillaries.
 
     Args:
         eye: what is imaged.
@@ -119,7 +120,8 @@ def render_octa_like(eye: Eye, view: View, visible: Plane, rng: np.random.Genera
         grid, np.arctan2(grid[..., 1], grid[..., 0]), CAPILLARY_TEXEL_MM, int(rng.integers(2**31))
     )
     dark = 1 - _foveal_shadow(eye, view, rng)
-    flow = np.maximum(look.vessel * visible, look.mesh * 0.9 * invented * dark)
+    vessels = np.maximum(_misdrawn(visible, rng), _made_up(view, rng) * dark)
+    flow = np.maximum(look.vessel * vessels, look.mesh * 0.9 * invented * dark)
     flow = cv2.GaussianBlur(flow, (0, 0), look.blur_px + 0.35)
     image = np.clip(_grain(flow + look.floor, look, rng), 0, 1) ** look.gamma
     pixels: Pixels = np.rint(255 * image).astype(np.uint8)
@@ -138,6 +140,25 @@ def capillaries(eye: Eye, view: View) -> Plane:
     ring = 0.9 * np.exp(-((beyond / 0.009) ** 2)) * (wobble > -0.4)
     plane: Plane = np.maximum(mesh, ring)
     return plane
+
+
+def _misdrawn(visible: Plane, rng: np.random.Generator) -> Plane:
+    """Vessels displaced by about a pixel of 512 and faded in places."""
+    size = visible.shape[0]
+    unit = size / 512
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    wave = 14 * unit
+    u = x + np.float32(1.2 * unit) * noise(visible.shape, wave, rng)
+    v = y + np.float32(1.2 * unit) * noise(visible.shape, wave, rng)
+    faded = np.clip(0.95 + 0.5 * noise(visible.shape, 2 * wave, rng), 0, 1)
+    return faded * cv2.remap(visible, u, v, cv2.INTER_LINEAR)
+
+
+def _made_up(view: View, rng: np.random.Generator) -> Plane:
+    """A few pieces of vessel where there is none."""
+    lines = sample("mesh", view.grid_mm, 0.025, int(rng.integers(2**31)))
+    where = np.clip(clouds(view.size, 6, rng) - 1.1, 0, 1)
+    return np.clip(1.4 * lines - 0.5, 0, 1) * where
 
 
 def _foveal_shadow(eye: Eye, view: View, rng: np.random.Generator) -> Plane:
