@@ -54,7 +54,7 @@ def render(
         look = OctaLook.random(rng, logo=logo)
         return Rendering(render_octa(fundus, look, rng), everywhere)
     if modality == "ir":
-        infrared = replace(CfLook.macula_crop(rng), macula=0.04, sheen=0.0, noise=0.03)
+        infrared = replace(CfLook.macula_crop(rng), macula=0.04, sheen=0.0, noise=0.02)
         return Rendering(render_cf(fundus, infrared, rng, wide=False).pixels, everywhere)
     look_cf = CfLook.photograph(rng) if wide else CfLook.macula_crop(rng)
     photo = render_cf(fundus, look_cf, rng, wide=wide)

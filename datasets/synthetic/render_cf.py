@@ -69,10 +69,10 @@ class CfLook:
         red, green, blue = np.clip(base * rng.normal(1, 0.06, 3), 0.05, 1.0)
         return cls(
             colour=(float(red), float(green), float(blue)),
-            contrast=rng.uniform(0.75, 1.15),
+            contrast=rng.uniform(0.9, 1.35),
             macula=rng.uniform(0.25, 0.45),
-            mottle=rng.uniform(0.03, 0.12),
-            tessellation=float(rng.choice([0.0, 0.05, 0.15], p=[0.65, 0.25, 0.1])),
+            mottle=rng.uniform(0.02, 0.07),
+            tessellation=float(rng.choice([0.0, 0.03, 0.08], p=[0.65, 0.25, 0.1])),
             fibres=rng.uniform(0.0, 0.012),
             sheen=float(rng.choice([0.0, 0.08, 0.2], p=[0.6, 0.3, 0.1])),
             uneven=rng.uniform(0.08, 0.2),
