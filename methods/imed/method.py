@@ -2,13 +2,16 @@
 
 Both images are brought to one look and their vessels found. Every rotation, scale and shift is
 tried coarsely, the best candidates are aligned with the vessels' centre lines, and the winner must
-meet more vessels than chance would: otherwise the search widens to all rotations, and if that does
-not help the method says that it failed.
+meet more vessels than chance would. Otherwise it tries again on smaller images, where noise is
+less, and over all rotations; if nothing convinces, it says that it failed.
+
+`frame` and `segmenter` (`maps`) → `lines` → `search` → `shortlist` → `refine` → `polish` →
+`selfcheck`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -33,7 +36,11 @@ Rotation = Literal["auto", "narrow", "all"]
 Matrix = NDArray[np.float64]
 
 _FEWEST_POINTS = 30
-_SURE = 0.9  # confidence above which the narrow search is not doubted
+_MOST_POINTS = 4500
+_ASKING = 2000  # points of each image in the last steps
+_NARROW_DEG = 40.0  # most pairs are turned less
+_SURE = 0.9  # confidence at which the search ends
+_BELIEVED = 0.5  # confidence below which an answer is withheld
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,17 @@ class _Prepared:
     targets: Targets
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The outcome of one attempt; the pose is in the working frames of the two sides."""
+
+    fixed: _Prepared
+    moving: _Prepared
+    pose: Matrix
+    evidence: Evidence
+    confidence: float
+
+
 @METHODS.register("imed")
 class Imed:
     """Vessel maps, exhaustive search, truncated chamfer refinement, honest self-check.
@@ -53,8 +71,8 @@ class Imed:
     Args:
         size: longer side, px, to which larger images are shrunk.
         segmentation: how vessels are found: by the network, or by filters alone.
-        rotation: ``narrow`` searches to ±40°, ``all`` the full circle, ``auto`` the full circle
-            where the narrow search finds nothing sure.
+        rotation: ``narrow`` searches to ±40°, ``all`` the full circle; ``auto`` begins narrow and
+            goes on, where that finds nothing sure, to half the size and to the full circle.
         candidates: how many poses of the search are looked at closely.
         refine: the most general transform that the refinement may reach; ``off`` returns the
             best similarity of the search.
@@ -63,6 +81,8 @@ class Imed:
     """
 
     name = "imed"
+    _cells_across = 42
+    _finalists = 2
 
     def __init__(
         self,
@@ -82,7 +102,6 @@ class Imed:
         self.refine = refine
         self.polish = polish
         self.selfcheck = selfcheck
-        self.most_points = 4500
         self._segmenter: Segmenter | None = None
 
     @property
@@ -106,61 +125,70 @@ class Imed:
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
-        still, other = self._prepared(fixed), self._prepared(moving)
-        for name, side in (("fixed", still), ("moving", other)):
-            if len(side.field.lines) < _FEWEST_POINTS:
-                return Registration.failed(f"hardly any vessels in the {name} image")
-        pose, evidence, sureness = self._best_pose(still, other)
-        if self.polish and self.refine == "homography":
-            with stage("polish"):
-                pose = _polished(still, other, pose)
-        return self._answer(still, other, pose, evidence, sureness)
+        best: _Found | None = None
+        for size, span in self._plan():
+            sides = self._prepared(fixed, size), self._prepared(moving, size)
+            if min(len(side.field.lines) for side in sides) < _FEWEST_POINTS:
+                continue
+            found = self._attempt(*sides, span)
+            best = found if best is None or found.confidence > best.confidence else best
+            if best.confidence >= _SURE:
+                break
+        if best is None:
+            return Registration.failed("hardly any vessels in one of the images")
+        return self._answer(best)
 
-    def _prepared(self, image: Image) -> _Prepared:
+    def _plan(self) -> list[tuple[int, SearchRange]]:
+        """Sizes and poses to try in turn until one is sure."""
+        from imedbench.methods.imed.search import SearchRange
+
+        everything = SearchRange(cells_across=self._cells_across)
+        narrow = replace(everything, rotation_deg=_NARROW_DEG)
+        if self.rotation != "auto":
+            return [(self.size, narrow if self.rotation == "narrow" else everything)]
+        # Half the size averages noise away, at the price of faint vessels.
+        return [(self.size, narrow), (self.size // 2, narrow), (self.size, everything)]
+
+    def _prepared(self, image: Image, size: int) -> _Prepared:
         from imedbench.methods.imed.frame import working_view
         from imedbench.methods.imed.lines import centre_lines
         from imedbench.methods.imed.search import Field
+        from imedbench.methods.imed.segmenter import Segmenter
         from imedbench.methods.imed.targets import build_targets
 
         if self._segmenter is None:
-            self.prepare("cpu")
-        assert self._segmenter is not None
+            self._segmenter = Segmenter(self.segmentation)
         with stage("normalise"):
-            view = working_view(image, self.size)
+            view = working_view(image, size)
         with stage("maps"):
             vessels = self._segmenter(view)
         with stage("lines"):
-            lines = centre_lines(vessels, self.most_points)
+            lines = centre_lines(vessels, _MOST_POINTS)
             return _Prepared(view, vessels, Field(lines, view.fov), build_targets(lines, view.fov))
 
-    def _best_pose(self, fixed: _Prepared, moving: _Prepared) -> tuple[Matrix, Evidence, float]:
-        from imedbench.methods.imed.search import SearchRange
-
-        narrow, wide = SearchRange(rotation_deg=40), SearchRange(rotation_deg=180)
-        found = self._attempt(fixed, moving, wide if self.rotation == "all" else narrow)
-        if self.rotation == "auto" and found[2] < _SURE:
-            found = max(found, self._attempt(fixed, moving, wide), key=lambda each: each[2])
-        return found
-
-    def _attempt(
-        self, fixed: _Prepared, moving: _Prepared, span: SearchRange
-    ) -> tuple[Matrix, Evidence, float]:
+    def _attempt(self, fixed: _Prepared, moving: _Prepared, span: SearchRange) -> _Found:
+        """Search, refine, polish and judge in one working frame."""
         from imedbench.methods.imed import selfcheck
+        from imedbench.methods.imed.polish import polish
         from imedbench.methods.imed.search import search
 
         with stage("search"):
             poses = search(fixed.field, moving.field, span, self.candidates).matrices
         with stage("refine"):
-            best = self._refined(fixed.targets, moving.targets, poses)
-            judged = [selfcheck.gather(fixed.targets, moving.targets, p, _ALL) for p in best]
-        pose, evidence = max(zip(best, judged, strict=True), key=lambda each: each[1].surprise)
-        return pose, evidence, selfcheck.confidence(evidence)
+            poses = self._refined(fixed.targets, moving.targets, poses)
+            judged = [selfcheck.gather(fixed.targets, moving.targets, pose) for pose in poses]
+            best = int(np.argmax([evidence.surprise for evidence in judged]))
+        pose = poses[best]
+        if self.polish and self.refine == "homography":
+            with stage("polish"):
+                pose = polish(fixed.vessels, moving.vessels, pose)
+        return _Found(fixed, moving, pose, judged[best], selfcheck.confidence(judged[best]))
 
     def _refined(self, fixed: Targets, moving: Targets, poses: Matrix) -> Matrix:
         from imedbench.methods.imed.refine import AFFINE, HOMOGRAPHY, refine
         from imedbench.methods.imed.shortlist import Round, shortlist
 
-        rounds = (Round(200, (24, 8), 4, 6.0, 16), Round(500, (10, 4), 5, 3.0, 2))
+        rounds = (Round(200, (24, 8), 4, 6.0, 16), Round(500, (10, 4), 5, 3.0, self._finalists))
         if self.refine == "off":
             return shortlist(fixed, moving, poses, rounds[:0])[:1]
         poses = shortlist(fixed, moving, poses, rounds)
@@ -170,41 +198,51 @@ class Imed:
             poses = refine(fixed, moving, poses, np.geomspace(5, 3, 6), HOMOGRAPHY, _ASKING)
         return poses
 
-    def _answer(
-        self,
-        fixed: _Prepared,
-        moving: _Prepared,
-        pose: Matrix,
-        evidence: Evidence,
-        sureness: float,
-    ) -> Registration:
-        native = np.linalg.inv(fixed.view.work_from_native) @ pose @ moving.view.work_from_native
+    def _answer(self, found: _Found) -> Registration:
+        evidence = found.evidence
         shown = Diagnostics(
             images={
-                "fixed_vessels": _picture(fixed.vessels.strength),
-                "moving_vessels": _picture(moving.vessels.strength),
+                "fixed_vessels": _picture(found.fixed.vessels.strength),
+                "moving_vessels": _picture(found.moving.vessels.strength),
             },
-            values={
-                "share": evidence.share,
-                "surprise": evidence.surprise,
-                "overlap": evidence.overlap,
-                "sureness": sureness,
-            },
+            values={**asdict(evidence), "size": max(found.fixed.vessels.strength.shape)},
         )
-        if self.selfcheck and sureness < 0.5:
-            met = f"{100 * evidence.share:.0f} % more vessels meet than by chance"
-            return Registration.failed(f"no pose is convincing: {met}", shown)
-        return Registration(Homography(native), confidence=sureness, diagnostics=shown)
+        if self.selfcheck and found.confidence < _BELIEVED:
+            met = f"{100 * evidence.share:.0f} % more of the vessels meet than by chance"
+            return Registration.failed(f"no pose is convincing: at best {met}", shown)
+        to_fixed = np.linalg.inv(found.fixed.view.work_from_native)
+        native = to_fixed @ found.pose @ found.moving.view.work_from_native
+        return Registration(Homography(native), confidence=found.confidence, diagnostics=shown)
 
 
-_ASKING = 2000
-_ALL = 5000
+@METHODS.register("imed-fast")
+class ImedFast(Imed):
+    """`Imed` at half the size, with fewer candidates; the options are the same."""
 
+    name = "imed-fast"
+    _cells_across = 32
+    _finalists = 1
 
-def _polished(fixed: _Prepared, moving: _Prepared, pose: Matrix) -> Matrix:
-    from imedbench.methods.imed.polish import polish
-
-    return polish(fixed.vessels, moving.vessels, pose)
+    def __init__(
+        self,
+        *,
+        size: int = 256,
+        segmentation: Segmentation = "unet",
+        rotation: Rotation = "auto",
+        candidates: int = 20,
+        refine: Refinement = "homography",
+        polish: bool = True,
+        selfcheck: bool = True,
+    ) -> None:
+        super().__init__(
+            size=size,
+            segmentation=segmentation,
+            rotation=rotation,
+            candidates=candidates,
+            refine=refine,
+            polish=polish,
+            selfcheck=selfcheck,
+        )
 
 
 def _picture(strength: NDArray[np.float32]) -> NDArray[np.uint8]:

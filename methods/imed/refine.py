@@ -75,25 +75,36 @@ def deformation(parameters: NDArray[np.float64]) -> Matrices:
     return np.stack(rows, 1).reshape(-1, 3, 3)
 
 
-def jacobian(parameters: NDArray[np.float64], base: Array) -> tuple[Array, Array]:
-    """Where `deformation` takes points, and how that changes with its parameters.
+def slopes(
+    parameters: NDArray[np.float64], base: Array, normals: Array, freedom: int
+) -> tuple[Array, Array]:
+    """Where `deformation` takes points, and how their places across the vessels change.
 
     Args:
         parameters: K×8.
         base: K×N×2.
+        normals: K×N×2 unit vectors.
+        freedom: the first so many parameters are free.
 
     Returns:
-        K×N×2 and its derivative, K×N×2×8.
+        K×N×2, and the derivative of its product with the normals, K×N×freedom.
     """
     matrix = deformation(parameters).astype(base.dtype)
     mapped = map_points(matrix, base)
     u, v = base[..., 0], base[..., 1]
-    x, y = mapped[..., 0], mapped[..., 1]
-    depth = u * matrix[:, None, 2, 0] + v * matrix[:, None, 2, 1] + 1
-    one, zero = np.ones_like(u), np.zeros_like(u)
-    dx = np.stack([one, zero, u, -v, u, v, -x * u, -x * v], -1)
-    dy = np.stack([zero, one, v, u, -v, u, -y * u, -y * v], -1)
-    return mapped, np.stack([dx, dy], -2) / np.maximum(depth, 1e-6)[..., None, None]
+    nx, ny = normals[..., 0], normals[..., 1]
+    if matrix[:, 2, :2].any():
+        depth = u * matrix[:, None, 2, 0] + v * matrix[:, None, 2, 1] + 1
+        nx, ny = nx / np.maximum(depth, 1e-6), ny / np.maximum(depth, 1e-6)
+    rows = np.empty((*u.shape, freedom), base.dtype)
+    ux, vy, vx, uy = u * nx, v * ny, v * nx, u * ny
+    columns = [nx, ny, ux + vy, uy - vx, ux - vy, uy + vx]
+    if freedom == HOMOGRAPHY:
+        far = mapped[..., 0] * nx + mapped[..., 1] * ny
+        columns += [-u * far, -v * far]
+    for k in range(freedom):
+        rows[..., k] = columns[k]
+    return mapped, rows
 
 
 def _step(
@@ -106,11 +117,8 @@ def _step(
     strain: float,
 ) -> NDArray[np.float64]:
     """Change of the parameters, K×8, by one weighted least-squares solution with the prior."""
-    mapped, slope = jacobian(parameters, base)
-    nx, ny = pairs.normals[..., 0], pairs.normals[..., 1]
-    gap = mapped - wanted
-    residual = gap[..., 0] * nx + gap[..., 1] * ny
-    rows = slope[..., 0, :freedom] * nx[..., None] + slope[..., 1, :freedom] * ny[..., None]
+    mapped, rows = slopes(parameters, base, pairs.normals, freedom)
+    residual = ((mapped - wanted) * pairs.normals).sum(-1)
     near = np.maximum(1 - (pairs.distance / (radius * np.maximum(pairs.scale, 1))) ** 2, 0)
     weight = pairs.weight * near**2 * pairs.seen * np.maximum(pairs.fits, 0)
     weighted = (rows * weight[..., None]).transpose(0, 2, 1)

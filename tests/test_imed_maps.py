@@ -1,0 +1,115 @@
+"""Working frame, vessel maps, centre lines and the sub-pixel step, on drawn vessels."""
+
+import cv2
+import numpy as np
+import pytest
+
+from imedbench.core.types import Image
+from imedbench.methods.imed.frame import working_view
+from imedbench.methods.imed.lines import centre_lines
+from imedbench.methods.imed.maps import VesselMap, evidence_map, oriented_map, ridge_map
+from imedbench.methods.imed.polish import polish
+
+
+def ridge_at(angle_deg: float, offset: float, size: int = 120) -> np.ndarray:
+    """A bright line of Gaussian profile through a known place, float32 in [0, 1]."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    angle = np.deg2rad(angle_deg)
+    across = -x * np.sin(angle) + y * np.cos(angle) - offset
+    return (0.3 + 0.5 * np.exp(-0.5 * (across / 2.0) ** 2)).astype(np.float32)
+
+
+def inside(image: np.ndarray) -> np.ndarray:
+    return np.ones(image.shape, bool)
+
+
+@pytest.mark.parametrize("find", [oriented_map, ridge_map])
+@pytest.mark.parametrize("angle_deg", [0.0, 20.0, 45.0, 90.0, 130.0])
+def test_a_line_is_found_where_it_is_and_as_it_runs(find, angle_deg: float) -> None:
+    image = ridge_at(angle_deg, 3.3)
+    lines = centre_lines(find(image, inside(image)), 1000)
+    middle = (np.abs(lines.points - 59.5) < 40).all(1)
+    angle = np.deg2rad(angle_deg)
+    points = lines.points[middle] - 59.5
+    off = -points[:, 0] * np.sin(angle) + points[:, 1] * np.cos(angle)
+    assert middle.sum() > 50
+    assert np.abs(off - 3.3).max() < 0.25
+    assert np.cos(2 * (lines.angle[middle] - angle)).min() > np.cos(2 * np.deg2rad(4))
+
+
+def test_the_outside_has_no_vessels() -> None:
+    image = ridge_at(30.0, 0.0)
+    fov = inside(image)
+    fov[:, :60] = False
+    found = oriented_map(image, fov)
+    assert found.strength[:, :60].max() == 0
+    assert found.strength[:, 70:].max() > 0.5
+    assert centre_lines(found, 1000).points[:, 0].min() > 60
+
+
+def test_network_and_image_both_speak() -> None:
+    known, unknown = ridge_at(0.0, -30.0), ridge_at(0.0, 30.0)
+    image = np.maximum(known, unknown)
+    probability = np.clip((known - 0.3) * 2, 0, 1)
+    found = evidence_map(image, probability, inside(image))
+    assert found.strength[29:31, 60].max() > found.strength[89:91, 60].max() > 0.1
+
+
+def test_the_strength_is_that_of_the_directions() -> None:
+    image = ridge_at(70.0, 0.0)
+    found = oriented_map(image, inside(image))
+    np.testing.assert_allclose(np.hypot(*found.double_angle), found.strength, atol=1e-4)
+
+
+def test_short_pieces_are_dropped_and_the_surest_points_kept() -> None:
+    y = np.arange(120, dtype=np.float32)[:, None]
+    strength = np.exp(-0.5 * ((y - 40) / 2) ** 2) * np.ones(120, np.float32)
+    strength[:, 30:40] += np.exp(-0.5 * ((y - 90) / 2) ** 2)
+    direction = np.stack([strength, np.zeros_like(strength)])
+    found = VesselMap(strength.astype(np.float32), direction, inside(strength))
+    assert np.unique(centre_lines(found, 1000).points[:, 1].round()).tolist() == [40]
+    assert len(centre_lines(found, 50)) == 50
+
+
+def test_an_empty_image_has_no_lines() -> None:
+    blank = np.full((80, 90), 0.5, np.float32)
+    assert len(centre_lines(oriented_map(blank, inside(blank)), 1000)) == 0
+
+
+@pytest.mark.parametrize("shape", [(600, 400), (401, 733, 3), (100, 120)])
+def test_the_working_frame_keeps_pixel_corners_in_place(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    pixels = cv2.GaussianBlur(rng.integers(60, 255, shape, np.uint8), (0, 0), 3)
+    view = working_view(Image(pixels), 256)
+    height, width = view.bright.shape
+    assert max(height, width) == min(256, max(shape[:2]))
+    native = np.array([[-0.5, -0.5, 1], [shape[1] - 0.5, shape[0] - 0.5, 1]]).T
+    expected = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])
+    np.testing.assert_allclose((view.work_from_native @ native)[:2].T, expected, atol=1e-9)
+
+
+def network_of_lines(shift: tuple[float, float]) -> VesselMap:
+    y, x = np.mgrid[:200, :200].astype(np.float32)
+    x, y = x - shift[0], y - shift[1]
+    waves = [np.sin(x / 9 + np.sin(y / 25)), np.sin(y / 11 + np.sin(x / 19))]
+    strength = np.max([np.exp(-((w / 0.25) ** 2)) for w in waves], axis=0).astype(np.float32)
+    return VesselMap(strength, np.zeros((2, 200, 200), np.float32), np.ones((200, 200), bool))
+
+
+def test_polish_finds_a_fraction_of_a_pixel() -> None:
+    pose = polish(network_of_lines((0, 0)), network_of_lines((0.8, -0.6)), np.eye(3))
+    place = pose @ [100.8, 99.4, 1]
+    assert np.linalg.norm(place[:2] / place[2] - 100) < 0.1
+
+
+def test_polish_returns_the_same_pose_rather_than_run_away() -> None:
+    far = np.eye(3)
+    far[0, 2] = 14.0
+    start = far.copy()
+    found = polish(network_of_lines((0, 0)), network_of_lines((0, 0)), start)
+    assert np.abs((found - start)[:2, 2]).max() < 5
+    nothing = np.eye(3)
+    nothing[0, 2] = 5000.0
+    assert np.array_equal(
+        polish(network_of_lines((0, 0)), network_of_lines((0, 0)), nothing), nothing
+    )

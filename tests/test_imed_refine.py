@@ -1,0 +1,183 @@
+"""Pairing and Gauss–Newton: derivatives, known deformations, collapse."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from imedbench.methods.imed.lines import Lines
+from imedbench.methods.imed.pairing import agreement, find_pairs, map_points, rotations, scales
+from imedbench.methods.imed.refine import (
+    AFFINE,
+    HOMOGRAPHY,
+    SIMILARITY,
+    deformation,
+    refine,
+    slopes,
+)
+from imedbench.methods.imed.shortlist import Round, shortlist
+from imedbench.methods.imed.targets import ask, build_targets
+
+SHAPE = (240, 256)
+
+
+def curves(seed: int) -> Lines:
+    rng = np.random.default_rng(seed)
+    points, angles = [], []
+    for _ in range(16):
+        place, heading = rng.uniform([0, 0], SHAPE[::-1]), rng.uniform(0, 2 * np.pi)
+        for bend in np.cumsum(rng.normal(0, 0.03, 120)):
+            points.append(place.copy())
+            angles.append(heading + bend)
+            place += [np.cos(heading + bend), np.sin(heading + bend)]
+    where, angle = np.array(points, np.float32), np.array(angles, np.float32)
+    kept = ((where > 2) & (where < np.array(SHAPE[::-1]) - 3)).all(1)
+    return Lines(where[kept], angle[kept], np.ones(kept.sum(), np.float32), SHAPE)
+
+
+def warped(lines: Lines, matrix: np.ndarray) -> Lines:
+    """The curves through a homography, their directions by a small step along them."""
+    step = 0.01 * np.column_stack([np.cos(lines.angle), np.sin(lines.angle)])
+    here, there = (
+        map_points(matrix[None], p.astype(np.float64))[0]
+        for p in (lines.points, lines.points + step)
+    )
+    angle = np.arctan2(*(there - here).T[::-1])
+    kept = ((here > 2) & (here < np.array(SHAPE[::-1]) - 3)).all(1)
+    return Lines(
+        here[kept].astype(np.float32), angle[kept].astype(np.float32), lines.weight[kept], SHAPE
+    )
+
+
+def everything(lines: Lines):
+    return build_targets(lines, np.ones(SHAPE, bool))
+
+
+def grid() -> np.ndarray:
+    y, x = np.mgrid[20:220:5j, 20:230:5j]
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+@pytest.mark.parametrize("freedom", [SIMILARITY, AFFINE, HOMOGRAPHY])
+def test_the_slopes_equal_finite_differences(freedom: int) -> None:
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(0, 0.05, (3, 8))
+    base = rng.uniform(-1, 1, (3, 7, 2))
+    normals = rng.normal(size=(3, 7, 2))
+    mapped, slope = slopes(parameters, base, normals, freedom)
+    np.testing.assert_allclose(mapped, map_points(deformation(parameters), base))
+    assert slope.shape == (3, 7, freedom)
+    for k in range(freedom):
+        change = np.zeros((3, 8))
+        change[:, k] = 1e-6
+        up, down = (map_points(deformation(parameters + s * change), base) for s in (1, -1))
+        expected = ((up - down) / 2e-6 * normals).sum(-1)
+        np.testing.assert_allclose(slope[..., k], expected, atol=1e-7)
+
+
+def test_the_nearest_vessel_of_fitting_direction_equals_a_tree_search() -> None:
+    lines = curves(0)
+    table = everything(lines)
+    rng = np.random.default_rng(1)
+    places = rng.uniform(10, 220, (1, 200, 2)).astype(np.float32)
+    angle = np.zeros((1, 200), np.float32)
+    index, seen, _ = ask(table, places, angle)
+    fitting = np.flatnonzero(np.cos(2 * lines.angle) > 0.5)
+    best, _ = cKDTree(lines.points[fitting]).query(places[0])
+    found = np.linalg.norm(lines.points[index[0]] - places[0], axis=1)
+    assert seen.all()
+    assert (np.cos(2 * lines.angle[index]) > 0.5 - 1e-6).all()
+    assert np.abs(found - best).max() < 4  # tables have cells of 2 px
+
+
+def test_places_outside_are_not_seen() -> None:
+    table = everything(curves(0))
+    places = np.array([[[-9.0, 5.0], [5.0, 1e9], [50.0, 50.0]]], np.float32)
+    _, seen, _ = ask(table, places, np.zeros((1, 3), np.float32))
+    assert seen.tolist() == [[False, False, True]]
+
+
+@pytest.mark.parametrize("freedom", [SIMILARITY, AFFINE, HOMOGRAPHY])
+def test_a_known_deformation_is_found(freedom: int) -> None:
+    parameters = np.array([[0.03, -0.02, 0.02, 0.02, 0.01, -0.01, 0.008, -0.006]])
+    parameters[:, freedom:] = 0
+    to_unit = np.array([[1 / 128, 0, -1], [0, 1 / 128, -120 / 128], [0, 0, 1]])
+    fixed_from_moving = np.linalg.inv(to_unit) @ deformation(parameters)[0] @ to_unit
+    fixed = curves(3)
+    moving = warped(fixed, np.linalg.inv(fixed_from_moving))
+    start = np.eye(3)[None]
+    for free in (SIMILARITY, AFFINE, HOMOGRAPHY):
+        if free <= freedom:
+            radii = np.geomspace(24, 3, 12)
+            start = refine(everything(fixed), everything(moving), start, radii, free, 2000)
+    expected = map_points(fixed_from_moving[None], grid())
+    off = np.linalg.norm(map_points(start, grid()) - expected, axis=-1)
+    assert off.mean() < 0.3
+
+
+def test_many_poses_at_once_equal_one_by_one() -> None:
+    fixed, moving = everything(curves(3)), everything(curves(3))
+    starts = np.stack([np.eye(3), np.eye(3)])
+    starts[1, 0, 2] = 4.0
+    radii = np.array([10.0, 5.0])
+    both = refine(fixed, moving, starts, radii, SIMILARITY, 300)
+    alone = refine(fixed, moving, starts[1:], radii, SIMILARITY, 300)
+    np.testing.assert_allclose(both[1], alone[0], atol=1e-4)
+
+
+def test_vessels_that_only_one_image_shows_are_left_out() -> None:
+    fixed = curves(3)
+    rng = np.random.default_rng(0)
+    extra = curves(9)
+    shift = np.array([[1, 0, 5.0], [0, 1, -3.0], [0, 0, 1]])
+    seen = warped(fixed, shift)
+    kept = rng.permutation(len(extra))[: len(seen) // 3]
+    moving = Lines(
+        np.concatenate([seen.points, extra.points[kept]]),
+        np.concatenate([seen.angle, extra.angle[kept]]),
+        np.concatenate([seen.weight, extra.weight[kept]]),
+        SHAPE,
+    )
+    pose = refine(
+        everything(fixed), everything(moving), np.eye(3)[None], np.geomspace(15, 3, 10), 4, 2000
+    )
+    off = map_points(pose, grid() + [5.0, -3.0])[0] - grid()
+    assert np.linalg.norm(off, axis=1).mean() < 0.3
+
+
+def test_agreement_tells_the_truth_from_chance() -> None:
+    table = everything(curves(3))
+    far = np.array([[0.0, -1, 250], [1, 0, 10], [0, 0, 1]])
+    found = agreement(find_pairs(table, table, np.stack([np.eye(3), far]), 1000))
+    assert found.share[0] > 0.6
+    assert abs(found.share[1]) < 0.15
+    assert found.surprise[0] > 4 * found.surprise[1]
+    assert found.seen[0] == pytest.approx(1, abs=0.02)
+
+
+def test_shrinking_the_image_onto_a_vessel_pays_nothing() -> None:
+    table = everything(curves(3))
+    tiny = np.diag([0.05, 0.05, 1.0])
+    tiny[:2, 2] = table.lines.points[500]
+    found = agreement(find_pairs(table, table, np.stack([np.eye(3), tiny]), 1000))
+    assert found.surprise[1] < 0.3 * found.surprise[0]
+
+
+def test_the_shortlist_puts_the_right_pose_first() -> None:
+    table = everything(curves(3))
+    rng = np.random.default_rng(0)
+    wrong = np.tile(np.eye(3), (7, 1, 1))
+    wrong[:, :2, 2] = rng.uniform(60, 120, (7, 2)) * rng.choice([-1, 1], (7, 2))
+    near = np.eye(3)
+    near[:2, 2] = 8, -6
+    rounds = (Round(200, (24, 8), 4, 6.0, 4), Round(500, (10, 4), 5, 3.0, 2))
+    best = shortlist(table, table, np.concatenate([wrong, near[None]]), rounds)
+    assert len(best) == 2
+    np.testing.assert_allclose(best[0], np.eye(3), atol=0.3)
+
+
+def test_rotation_and_scale_of_a_pose() -> None:
+    angle = np.deg2rad(150)
+    pose = 1.7 * np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]])
+    pose = np.vstack([pose, [0, 0, 1]])[None]
+    assert rotations(pose)[0] == pytest.approx(angle)
+    assert scales(pose)[0] == pytest.approx(1.7)
