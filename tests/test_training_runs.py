@@ -80,7 +80,9 @@ def test_a_run_folder_is_complete(data: list[Path], tmp_path: Path) -> None:
     log = (tmp_path / "log" / "start_0" / "metrics.csv").read_text()
     assert "val/score" in log
     card = weights.read_card("vessels", tmp_path)
-    assert card.steps == 4
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=False)
+    assert card.steps == 2 * (best["epoch"] + 1)
+    assert card.task == "segmentation"
     assert card.trained_on == tuple(f"{root.name}/train" for root in data)
     assert weights.load("vessels", tmp_path)(torch.rand(1, 1, 20, 20)).shape == (1, 1, 20, 20)
 

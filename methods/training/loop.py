@@ -150,10 +150,10 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
     callbacks = [spent, SamplePictures(out / "samples"), _early(task), best, newest]
     trainer = _trainer(config, out, callbacks)
     trainer.fit(task, ckpt_path=last if resume else None, weights_only=False)
-    steps = trainer.global_step
     kept = best.best_model_path if task.keeps_best else last
     state = torch.load(kept, map_location="cpu", weights_only=False)
     task.load_state_dict(state["state_dict"])
+    steps = (state["epoch"] + 1) * config.steps_per_epoch
     if trainer.is_global_zero:
         _keep(task, out, steps, spent.seconds, float(best.best_model_score or 0.0), trained_on)
     return task
@@ -223,7 +223,7 @@ def _keep(
         card = weights.Card(
             architecture=architecture,
             arguments=dict(arguments),
-            task=type(task).__name__,
+            task=type(task).__module__.rpartition(".")[2],
             trained_on=trained_on,
             steps=steps,
             seconds=round(seconds, 1),

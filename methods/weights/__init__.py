@@ -31,7 +31,7 @@ class Card:
         arguments: what the class was built with.
         task: the training that made it.
         trained_on: data sets (``octa500/train`` …) it has seen.
-        steps: optimiser steps.
+        steps: of training up to these weights; a step of adversaries counts once.
         seconds: time of training.
         seed: of the training.
         licence: SPDX name of the weights' licence.
