@@ -187,7 +187,7 @@ def build(**sizes: Any) -> SuperGlue:
     return SuperGlue(SuperGlueConfig(**plain))
 
 
-def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 25.0) -> None:
+def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 20.0) -> None:
     """Set weights so that an untrained network matches by descriptors alone.
 
     Messages and positions begin at nothing, and projections keep angles; training then has to add
@@ -208,7 +208,7 @@ def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 25.0) -> 
     nn.init.zeros_(network.output.bias)
     nn.init.eye_(network.output.weight)
     network.output.weight.data *= (sharpness * width**0.5) ** 0.5
-    nn.init.constant_(network.bin_score, 0.6 * sharpness)
+    nn.init.constant_(network.bin_score, 0.45 * sharpness)
 
 
 def mutual_matches(log_probabilities: Tensor, threshold: float = 0.2) -> Matches:
