@@ -9,9 +9,9 @@ import torch
 
 from imedbench.core.errors import BadInput
 from imedbench.core.options import option_types
-from imedbench.core.registry import METHODS
+from imedbench.core.registry import DATASETS, METHODS
 from imedbench.core.types import Image, Method
-from imedbench.methods import superpoint_mnn, superpoint_superglue
+from imedbench.methods import superpoint_mnn, superpoint_superglue, weight_sources, weights
 from imedbench.methods.licences import MAGIC_LEAP
 from imedbench.methods.networks.superglue import SuperGlue, SuperGlueConfig
 from imedbench.methods.networks.superglue import start_as_nearest_neighbours as start
@@ -162,3 +162,29 @@ def test_half_precision_finds_the_same_shift(points_file, glue_file):
     method = build("superpoint-mnn", points_file, glue_file, size=0, precision="bfloat16")
     found = method.register(fixed, moving).fixed_from_moving.apply([[100.0, 100.0]])
     np.testing.assert_allclose(found, [[116, 124]], atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"), [("superpoint-mnn", "single-modal"), ("superpoint-superglue", "multi-modal")]
+)
+def test_shipped_weights_register_a_synthetic_eye(name, split):
+    pairs = DATASETS.create("synthetic:pairs=1:seed=7")
+    pair = pairs.load(pairs.refs(split)[0])
+    method = METHODS.create(name)
+    method.prepare("cpu")
+    answer = method.register(pair.fixed, pair.moving)
+    assert answer.reason == ""
+    found = answer.fixed_from_moving.apply(pair.truth.moving_points)
+    before = np.linalg.norm(pair.truth.moving_points - pair.truth.fixed_points, axis=1).mean()
+    after = np.linalg.norm(found - pair.truth.fixed_points, axis=1).mean()
+    assert after < 5 < before
+
+
+@pytest.mark.parametrize("network", [weight_sources.SUPERPOINT, weight_sources.SUPERGLUE])
+def test_shipped_weights_are_small_and_described(network):
+    card = weights.read_card(network.shipped)
+    assert (weights.FOLDER / f"{network.shipped}.safetensors").stat().st_size < 6e6
+    assert card.steps > 0
+    assert card.figures
+    assert card.command.startswith("imedbench train")
+    assert "test" not in " ".join(card.trained_on)
