@@ -18,6 +18,7 @@ _LONG_LINE = 7  # px each way along which a filter looks where the image itself 
 _SHORT_LINE = 5  # px, enough where a network has removed the noise
 _RIM = 4  # px inside the field of view that are not trusted
 _TOP = 97  # percentile of the strength that counts as a clear vessel
+_FAINTEST = 0.01  # response that can be a clear vessel: an empty image must stay empty
 _LEAST_PROBABILITY = 1e-3
 _IMAGE_SHARE = 0.5  # of the image beside the network's evidence: keeps vessels it does not know
 
@@ -85,7 +86,7 @@ def _filtered(bright: Plane, fov: Mask, half_line: int) -> VesselMap:
     inner = cv2.erode(fov.astype(np.uint8), np.ones((side, side), np.uint8), borderValue=0) > 0
     strength *= inner
     top = np.percentile(strength[inner][::4], _TOP) if inner.any() else 1.0
-    strength /= np.float32(max(float(top), 1e-6))
+    strength /= np.float32(max(float(top), _FAINTEST))
     double *= strength / np.maximum(np.hypot(double[0], double[1]), np.float32(1e-9))
     return VesselMap(strength, double, fov)
 
