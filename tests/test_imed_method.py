@@ -1,0 +1,166 @@
+"""The whole pipeline on drawn eyes with exact ground truth."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from imedbench.core.stages import collect_stages
+from imedbench.core.transforms import Affine, warp_image
+from imedbench.core.types import Image, ImagePair, Registration
+from imedbench.datasets.synthetic.pairs import make_pair
+from imedbench.methods.imed.method import Imed, ImedFast
+from imedbench.methods.imed.selfcheck import Evidence, confidence
+
+SIZE = 320
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def method() -> Imed:
+    made = Imed(size=SIZE)
+    made.prepare("cpu")
+    return made
+
+
+def error(answer: Registration, pair: ImagePair) -> float:
+    """Mean landmark distance, px."""
+    assert answer.fixed_from_moving is not None, answer.reason
+    assert pair.truth.moving_points is not None
+    mapped = answer.fixed_from_moving.apply(pair.truth.moving_points)
+    return float(np.linalg.norm(mapped - pair.truth.fixed_points, axis=1).mean())
+
+
+@pytest.mark.parametrize("kinds", [("cf", "octa"), ("cf", "fa"), ("octa", "octa"), ("cf", "cf")])
+def test_every_pair_of_modalities_is_registered(method: Imed, kinds: tuple[str, str]) -> None:
+    pair = make_pair(3, "imed", fixed_modality=kinds[0], moving_modality=kinds[1], size=SIZE)
+    answer = method.register(pair.fixed, pair.moving)
+    assert error(answer, pair) < 0.7
+    assert answer.confidence is not None
+    assert answer.confidence > 0.9
+
+
+def test_modality_names_make_no_difference(method: Imed) -> None:
+    pair = make_pair(4, "imed", size=SIZE)
+    told = method.register(pair.fixed, pair.moving)
+    untold = method.register(Image(pair.fixed.pixels), Image(pair.moving.pixels))
+    assert told.fixed_from_moving is not None
+    assert untold.fixed_from_moving is not None
+    corner = [[0, 0], [SIZE, SIZE]]
+    np.testing.assert_array_equal(
+        told.fixed_from_moving.apply(corner), untold.fixed_from_moving.apply(corner)
+    )
+
+
+@pytest.mark.parametrize(("degrees", "scale"), [(160.0, 1.0), (20.0, 0.6), (-25.0, 1.6)])
+def test_far_rotations_and_zooms_are_found(method: Imed, degrees: float, scale: float) -> None:
+    pair = make_pair(5, "easy", size=SIZE)
+    middle = ((SIZE - 1) / 2, (SIZE - 1) / 2)
+    move = Affine.similarity(scale=scale, rotation_deg=degrees, centre=middle)
+    moved = warp_image(pair.moving.pixels, move.inverse(), (SIZE, SIZE))
+    answer = method.register(pair.fixed, Image(moved))
+    assert answer.fixed_from_moving is not None
+    assert error(Registration(move.then(answer.fixed_from_moving)), pair) < 1.5
+
+
+def test_images_may_differ_in_size(method: Imed) -> None:
+    pair = make_pair(6, "imed", size=SIZE)
+    enlarge = Affine([[2, 0, 0.5], [0, 2, 0.5]])
+    big = cv2.resize(pair.moving.pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    answer = method.register(pair.fixed, Image(big))
+    assert answer.fixed_from_moving is not None
+    assert error(Registration(enlarge.then(answer.fixed_from_moving)), pair) < 1.0
+
+
+def test_the_eye_of_another_is_refused(method: Imed) -> None:
+    for seed in (10, 20):
+        one, other = make_pair(seed, "imed", size=SIZE), make_pair(seed + 1, "imed", size=SIZE)
+        answer = method.register(one.fixed, other.moving)
+        assert answer.fixed_from_moving is None
+        assert "no pose is convincing" in answer.reason
+
+
+def test_an_image_without_vessels_is_refused(method: Imed) -> None:
+    pair = make_pair(3, "easy", size=SIZE)
+    blank = Image(np.full((SIZE, SIZE), 120, np.uint8))
+    assert "hardly any vessels" in method.register(pair.fixed, blank).reason
+    assert "hardly any vessels" in method.register(blank, pair.moving).reason
+    noise = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE)).astype(np.uint8)
+    for radius in (0.1, 3.0):
+        image = Image(np.asarray(cv2.GaussianBlur(noise, (0, 0), radius), np.uint8))
+        assert method.register(pair.fixed, image).fixed_from_moving is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"segmentation": "oriented"},
+        {"segmentation": "ridge"},
+        {"refine": "affine"},
+        {"refine": "similarity"},
+        {"polish": False},
+        {"rotation": "all"},
+    ],
+    ids=str,
+)
+def test_every_option_still_registers(options: dict[str, object]) -> None:
+    pair = make_pair(7, "easy", size=SIZE)
+    answer = Imed(size=SIZE, selfcheck=False, **options).register(pair.fixed, pair.moving)  # type: ignore[arg-type]
+    assert error(answer, pair) < 4
+
+
+def test_refinement_is_worth_having() -> None:
+    pair = make_pair(8, "imed", size=SIZE)
+    errors = [
+        error(Imed(size=SIZE, refine=kind, selfcheck=False).register(pair.fixed, pair.moving), pair)
+        for kind in ("off", "similarity", "homography")
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_the_fast_form_works_on_small_images() -> None:
+    pair = make_pair(9, "imed", size=512)
+    answer = ImedFast().register(pair.fixed, pair.moving)
+    assert error(answer, pair) < 1.5
+    assert answer.diagnostics.values["size"] == 256
+
+
+def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
+    pair = make_pair(3, "imed", size=SIZE)
+    with collect_stages() as times:
+        shown = method.register(pair.fixed, pair.moving).diagnostics
+    assert set(shown.images) == {"fixed_vessels", "moving_vessels"}
+    assert all(image.dtype == np.uint8 for image in shown.images.values())
+    assert {"share", "surprise", "overlap"} <= set(shown.values)
+    stages = {"normalise", "maps", "lines", "search", "refine", "polish"}
+    assert set(times.milliseconds) == stages
+
+
+def test_the_answer_does_not_depend_on_chance(method: Imed) -> None:
+    pair = make_pair(12, "hard", size=SIZE)
+    first, second = (method.register(pair.fixed, pair.moving) for _ in range(2))
+    assert first.confidence == second.confidence
+
+
+def test_more_evidence_means_more_confidence() -> None:
+    base = Evidence(share=0.4, surprise=40, overlap=0.5)
+    assert 0 < confidence(Evidence(0.1, 5, 0.2)) < confidence(base) < 1
+    assert confidence(Evidence(0.5, 40, 0.5)) > confidence(base)
+    assert confidence(Evidence(0.4, 80, 0.5)) > confidence(base)
+    assert confidence(Evidence(0.0, 0.0, 0.0)) < 1e-3
+
+
+def test_info_says_what_was_trained_on_what() -> None:
+    assert Imed().info.trained_on == ("octa500/train", "drive/train", "chasedb1/train")
+    assert Imed(segmentation="ridge").info.trained_on == ()
+    assert Imed(refine="affine").info.family == "affine"
+    assert ImedFast().info.name == "imed-fast"
