@@ -17,6 +17,8 @@ pytest.importorskip("lightning")
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
+from imedbench.methods.networks.arbicon import Warp
+from imedbench.methods.networks.correlation import cosine_correlation
 from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
 from imedbench.methods.training.config import RunConfig, read_config
 from imedbench.methods.training.image_pool import ImagePool
@@ -226,7 +228,9 @@ def test_registration_trainings_run(kind: str, data: list[Path], tmp_path: Path)
     sizes: dict[str, Any] = {"widths": (2, 4), "grid": 11, "descriptor": 4, "consensus": (2,)}
     config: RunConfig
     if kind == "arbicon":
-        config = arbicon.ArbiconConfig(**TINY, **sizes, affine_epochs=1, validation_pairs=2)
+        config = arbicon.ArbiconConfig(
+            **TINY, **sizes, affine_epochs=1, weak=0.1, validation_pairs=2
+        )
         arbicon.train(config, data, tmp_path)
     else:
         config = joint.JointConfig(
@@ -237,6 +241,26 @@ def test_registration_trainings_run(kind: str, data: list[Path], tmp_path: Path)
     output = net(torch.rand(1, 1, 22, 22), torch.rand(1, 1, 22, 22))
     warp = output if kind == "arbicon" else output.warp
     assert torch.isfinite(warp.source_from_target(torch.zeros(1, 3, 2))).all()
+
+
+def test_the_inlier_score_is_highest_for_the_true_warp() -> None:
+    """Features that shift by one cell of four: target cell i shows what source cell i + 1 does."""
+    features = torch.eye(16).reshape(1, 16, 4, 4)
+    shifted = torch.roll(features, -1, dims=3)
+    correlation = cosine_correlation(features, shifted)
+
+    def score(shift: float) -> float:
+        warp = Warp(
+            affine=torch.tensor([[[1.0, 0.0, shift], [0.0, 1.0, 0.0]]]),
+            descriptor=torch.zeros(1, 1),
+            predictor=lambda descriptor, points: torch.zeros_like(points),
+            correlation=correlation,
+        )
+        return arbicon.inlier_score(warp).item()
+
+    scores = {shift: score(shift) for shift in (-0.5, 0.0, 0.5, 1.0)}
+    assert max(scores, key=scores.__getitem__) == 0.5
+    assert scores[0.5] > 2 * scores[-0.5]
 
 
 def test_registration_losses_of_the_joint_network_are_least_at_the_truth(data: list[Path]) -> None:

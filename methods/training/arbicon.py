@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from imedbench.methods import weights
-from imedbench.methods.networks.arbicon import ArbiconNet
-from imedbench.methods.networks.losses.registration import grid_loss
+from imedbench.methods.networks.arbicon import ArbiconNet, Warp
+from imedbench.methods.networks.losses.registration import grid_loss, soft_inlier_score
 from imedbench.methods.networks.unet import UNet
-from imedbench.methods.networks.unit_frame import apply_affine, to_unit
+from imedbench.methods.networks.unit_frame import apply_affine, grid_points, to_unit
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.config import RunConfig
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
@@ -46,6 +47,8 @@ class ArbiconConfig(RunConfig):
         consensus: channels of the 4-D convolutions.
         encoder_weights: name of a shipped U-Net whose encoder to start from; empty for none.
         affine_epochs: first so many epochs train the affine stage alone, which is faster.
+        supervised: weight of the grid loss of the whole warp; 0 for weak supervision alone.
+        weak: weight of the soft-inlier score, which needs no truth and is to grow.
         rotation: of the warps, degrees.
         scale: of the warps, factor.
         shift: of the warps, share of the side.
@@ -64,6 +67,8 @@ class ArbiconConfig(RunConfig):
     consensus: tuple[int, ...] = (10, 10)
     encoder_weights: str = ""
     affine_epochs: int = 0
+    supervised: float = 1.0
+    weak: float = 0.0
     rotation: float = 30.0
     scale: float = 1.5
     shift: float = 0.25
@@ -137,8 +142,9 @@ class ArbiconTask(TrainingTask[ArbiconConfig]):
         warp = self.net(source, target)
         affine = grid_loss(apply_affine(warp.affine, points), true)
         full = grid_loss(warp.source_from_target(points), true)
-        self.log_values("train", {"affine": affine, "grid": full}, len(source))
-        return affine + full
+        inliers = inlier_score(warp).mean()
+        self.log_values("train", {"affine": affine, "grid": full, "inliers": inliers}, len(source))
+        return self.config.supervised * (affine + full) - self.config.weak * inliers
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Pairs of held-out images, the same at every validation."""
@@ -192,6 +198,13 @@ class ArbiconTask(TrainingTask[ArbiconConfig]):
             "consensus": list(config.consensus),
         }
         return {"arbicon": (self.net, "arbicon:ArbiconNet", arguments)}
+
+
+def inlier_score(warp: Warp) -> Tensor:
+    """Correlation that a warp gathers where it sends the cells of the target, B."""
+    centres = grid_points(warp.correlation.shape[-2:], warp.correlation.device)
+    points = warp.source_from_target(centres.expand(len(warp.correlation), -1, -1))
+    return soft_inlier_score(F.relu(warp.correlation).permute(0, 3, 4, 1, 2), points)
 
 
 def supervision(pair: WarpedPair, size: int) -> Sample:
