@@ -217,8 +217,10 @@ def two_fields(rng: np.random.Generator, base: list[Pixels], i: int) -> Case:
         zooms /= max(1.0, zooms.max() / 1.3)
         centres = middle + rng.uniform(-0.33, 0.33, (2, 2)) * diameter
         angles = np.deg2rad(rng.uniform(-15, 15, 2))
-        views = [_window(c, s, a, z) for c, s, a, z in zip(centres, sides, angles, zooms)]
-        sizes = [round(s * z) for s, z in zip(sides, zooms)]
+        views = [
+            _window(c, s, a, z) for c, s, a, z in zip(centres, sides, angles, zooms, strict=True)
+        ]
+        sizes = [round(s * z) for s, z in zip(sides, zooms, strict=True)]
         shared = _shared(views, sizes, middle, diameter)
         if 0.25 <= shared[0] <= 0.5 and len(shared[1]) >= 12 and min(sizes) >= 180:
             break
@@ -227,7 +229,7 @@ def two_fields(rng: np.random.Generator, base: list[Pixels], i: int) -> Case:
     looks = rng.permutation(["cf", "fa", "faf", "octa"])
     images = [
         restyle(rng, cv2.warpPerspective(eye, v, (n, n), flags=cv2.INTER_AREA), str(look))
-        for v, n, look in zip(views, sizes, looks)
+        for v, n, look in zip(views, sizes, looks, strict=True)
     ]
     marks = shared[1]
     return Case(
@@ -251,7 +253,7 @@ def _shared(
     grid = grid[np.linalg.norm(grid - middle, axis=1) < diameter / 2]
     inside = [
         ((project(v, grid) >= 0) & (project(v, grid) <= n - 1)).all(1)
-        for v, n in zip(views, sizes)
+        for v, n in zip(views, sizes, strict=True)
     ]
     both = inside[0] & inside[1]
     return both.sum() / max(1, min(inside[0].sum(), inside[1].sum())), grid[both]
@@ -269,7 +271,7 @@ def restyle(rng: np.random.Generator, colour: Pixels, look: str) -> Pixels:
     if look == "cf":
         return colour
     green = colour[..., 1].astype(np.float32)
-    seen = (cv2.erode((colour.max(2) > 20).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+    seen = cv2.erode((colour.max(2) > 20).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     share = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), 12) + 1e-3
     ground = cv2.GaussianBlur(green * seen, (0, 0), 12) / share
     detail = (green - ground) * seen
@@ -278,7 +280,8 @@ def restyle(rng: np.random.Generator, colour: Pixels, look: str) -> Pixels:
     if look == "fa":
         out = 90 + 25 * rng.normal() - 2.0 * detail + 6 * noise + 20 * _clouds(rng, shape)
     elif look == "faf":
-        out = 110 + 0.8 * cv2.GaussianBlur(detail, (0, 0), 1.2) + 6 * noise + 25 * _clouds(rng, shape)
+        soft = cv2.GaussianBlur(detail, (0, 0), 1.2)
+        out = 110 + 0.8 * soft + 6 * noise + 25 * _clouds(rng, shape)
     else:
         capillaries = np.abs(cv2.GaussianBlur(rng.normal(0, 1, shape), (0, 0), 1.5)) * 3
         out = 60 * np.exp(-np.minimum(capillaries, 3).astype(np.float32)) + 25
@@ -295,7 +298,8 @@ def unrelated(rng: np.random.Generator, base: list[Case], i: int) -> Case:
     """The fixed image of one eye and the moving image of another."""
     one, other = rng.choice(len(base), 2, replace=False)
     none = np.empty((0, 2))
-    return Case(f"{base[one].name}≠{base[other].name}", base[one].fixed, base[other].moving, none, none)
+    fixed, moving = base[one], base[other]
+    return Case(f"{fixed.name}≠{moving.name}", fixed.fixed, moving.moving, none, none)
 
 
 def unrelated_eyes(rng: np.random.Generator, base: list[Pixels], i: int) -> Case:

@@ -140,7 +140,7 @@ def test_vessels_that_only_one_image_shows_are_left_out() -> None:
     pose = refine(
         everything(fixed), everything(moving), np.eye(3)[None], np.geomspace(15, 3, 10), 4, 2000
     )
-    off = map_points(pose, grid() + [5.0, -3.0])[0] - grid()
+    off = map_points(pose, grid() + np.array([5.0, -3.0]))[0] - grid()
     assert np.linalg.norm(off, axis=1).mean() < 0.3
 
 

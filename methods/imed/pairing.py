@@ -77,7 +77,10 @@ def find_pairs(fixed: Targets, moving: Targets, poses: Matrices, asking: int) ->
     lines_f, lines_m = fixed.lines, moving.lines
     turn = rotations(poses).astype(np.float32)[:, None]
     ahead, back = poses.astype(np.float32), np.linalg.inv(poses).astype(np.float32)
-    places_f, places_m = map_points(ahead, lines_m.points[own_m]), map_points(back, lines_f.points[own_f])
+    places_f, places_m = (
+        map_points(ahead, lines_m.points[own_m]),
+        map_points(back, lines_f.points[own_f]),
+    )
     to_f, seen_f, chance_f = ask(fixed, places_f, lines_m.angle[own_m] + turn)
     to_m, seen_m, chance_m = ask(moving, places_m, lines_f.angle[own_f] - turn)
     in_m = np.concatenate([np.broadcast_to(own_m, to_f.shape), to_m], 1)

@@ -55,9 +55,7 @@ def _blurred(vessels: VesselMap) -> tuple[NDArray[np.float32], NDArray[np.uint8]
     return np.asarray(small, np.float32), np.asarray(mask, np.uint8)
 
 
-def _farthest(
-    pose: Matrix, better: Matrix, moving: VesselMap, seen: NDArray[np.uint8]
-) -> float:
+def _farthest(pose: Matrix, better: Matrix, moving: VesselMap, seen: NDArray[np.uint8]) -> float:
     """How far the two poses are apart at the rim of the overlap, px of the fixed image."""
     rows, columns = np.nonzero(seen)
     if rows.size == 0:

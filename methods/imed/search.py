@@ -61,7 +61,7 @@ class SearchRange:
             count = round(360 / self.rotation_step_deg)
             return np.arange(count) * (2 * np.pi / count)
         half = int(np.ceil(self.rotation_deg / self.rotation_step_deg))
-        return np.deg2rad(self.rotation_step_deg) * np.arange(-half, half + 1)
+        return np.arange(-half, half + 1) * float(np.deg2rad(self.rotation_step_deg))
 
     def scales(self) -> NDArray[np.float64]:
         """Every scale."""

@@ -32,7 +32,9 @@ class Round:
     keep: int
 
 
-def shortlist(fixed: Targets, moving: Targets, poses: Matrices, rounds: tuple[Round, ...]) -> Matrices:
+def shortlist(
+    fixed: Targets, moving: Targets, poses: Matrices, rounds: tuple[Round, ...]
+) -> Matrices:
     """Align every pose a little, keep those that agree most, align these better, and so on.
 
     Args:

@@ -65,7 +65,9 @@ def build_targets(lines: Lines, fov: Mask) -> Targets:
 
 
 def _nearest_member(
-    members: NDArray[np.intp], cell: tuple[NDArray[np.intp], NDArray[np.intp]], shape: tuple[int, int]
+    members: NDArray[np.intp],
+    cell: tuple[NDArray[np.intp], NDArray[np.intp]],
+    shape: tuple[int, int],
 ) -> tuple[NDArray[np.int32], Plane]:
     """Index of the nearest of some points for every cell, and how far it is in cells."""
     row, column = cell[0][members], cell[1][members]

@@ -1,0 +1,71 @@
+"""The vessel method on one CPU thread, end to end and by stage, on a drawn eye of 512 px."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from imedbench.core.stages import collect_stages
+from imedbench.core.types import ImagePair
+from imedbench.datasets.synthetic.pairs import make_pair
+from imedbench.methods.imed.frame import working_view
+from imedbench.methods.imed.lines import centre_lines
+from imedbench.methods.imed.maps import oriented_map
+from imedbench.methods.imed.method import Imed, ImedFast
+from imedbench.methods.imed.pairing import find_pairs
+from imedbench.methods.imed.search import Field, SearchRange, search
+from imedbench.methods.imed.targets import build_targets
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    yield
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+@pytest.fixture(scope="module")
+def pair() -> ImagePair:
+    return make_pair(3, "imed", size=512)
+
+
+@pytest.fixture(scope="module")
+def field(pair: ImagePair) -> Field:
+    view = working_view(pair.fixed, 512)
+    return Field(centre_lines(oriented_map(view.bright, view.fov), 4500), view.fov)
+
+
+@pytest.mark.parametrize("kind", [Imed, ImedFast])
+@pytest.mark.parametrize("segmentation", ["unet", "oriented"])
+def test_end_to_end(
+    benchmark: BenchmarkFixture, pair: ImagePair, kind: type[Imed], segmentation: str
+) -> None:
+    method = kind(segmentation=segmentation, rotation="narrow")  # type: ignore[arg-type]
+    method.prepare("cpu")
+    benchmark.pedantic(method.register, (pair.fixed, pair.moving), warmup_rounds=2, rounds=10)
+    with collect_stages() as times:
+        method.register(pair.fixed, pair.moving)
+    benchmark.extra_info["stages_ms"] = times.milliseconds
+
+
+@pytest.mark.parametrize("degrees", [40.0, 180.0])
+def test_search(benchmark: BenchmarkFixture, field: Field, degrees: float) -> None:
+    benchmark.pedantic(search, (field, field, SearchRange(rotation_deg=degrees), 48), rounds=5)
+
+
+def test_vessel_map(benchmark: BenchmarkFixture, pair: ImagePair) -> None:
+    view = working_view(pair.fixed, 512)
+    benchmark(oriented_map, view.bright, view.fov)
+
+
+def test_pairing_of_sixteen_poses(benchmark: BenchmarkFixture, field: Field) -> None:
+    targets = build_targets(field.lines, field.fov)
+    benchmark(find_pairs, targets, targets, np.tile(np.eye(3), (16, 1, 1)), 500)
