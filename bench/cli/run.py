@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imedbench.config import RunConfig
 
 DEFAULT_DATA = "synthetic"
-DEFAULT_METHODS = "identity,sift,ecc"
+DEFAULT_METHODS = "identity,sift,ecc,superpoint-superglue,imed"
 INCOMPLETE = 3  # exit code
 
 
