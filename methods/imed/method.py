@@ -64,6 +64,23 @@ class _Found:
     confidence: float
 
 
+@dataclass(frozen=True)
+class _Effort:
+    """What separates the thorough form from the fast one, beside the size.
+
+    Args:
+        cells_across: see `SearchRange`.
+        scale_step: see `SearchRange`.
+        finalists: how many poses are refined to the end.
+        last_steps: of Gauss–Newton with the homography.
+    """
+
+    cells_across: int
+    scale_step: float
+    finalists: int
+    last_steps: int
+
+
 @METHODS.register("imed")
 class Imed:
     """Vessel maps, exhaustive search, truncated chamfer refinement, honest self-check.
@@ -81,8 +98,7 @@ class Imed:
     """
 
     name = "imed"
-    _cells_across = 42
-    _finalists = 2
+    _effort = _Effort(cells_across=42, scale_step=1.12, finalists=2, last_steps=6)
 
     def __init__(
         self,
@@ -142,7 +158,9 @@ class Imed:
         """Sizes and poses to try in turn until one is sure."""
         from imedbench.methods.imed.search import SearchRange
 
-        everything = SearchRange(cells_across=self._cells_across)
+        everything = SearchRange(
+            cells_across=self._effort.cells_across, scale_step=self._effort.scale_step
+        )
         narrow = replace(everything, rotation_deg=_NARROW_DEG)
         if self.rotation != "auto":
             return [(self.size, narrow if self.rotation == "narrow" else everything)]
@@ -188,14 +206,17 @@ class Imed:
         from imedbench.methods.imed.refine import AFFINE, HOMOGRAPHY, refine
         from imedbench.methods.imed.shortlist import Round, shortlist
 
-        rounds = (Round(200, (24, 8), 4, 6.0, 16), Round(500, (10, 4), 5, 3.0, self._finalists))
+        effort = self._effort
+        rounds = (Round(200, (24, 8), 4, 6.0, 16), Round(500, (10, 4), 5, 3.0, effort.finalists))
         if self.refine == "off":
-            return shortlist(fixed, moving, poses, rounds[:0])[:1]
+            return poses[:1]
         poses = shortlist(fixed, moving, poses, rounds)
         if self.refine != "similarity":
             poses = refine(fixed, moving, poses, np.geomspace(6, 3, 4), AFFINE, _ASKING)
         if self.refine == "homography":
-            poses = refine(fixed, moving, poses, np.geomspace(5, 3, 6), HOMOGRAPHY, _ASKING)
+            poses = refine(
+                fixed, moving, poses, np.geomspace(5, 3, effort.last_steps), HOMOGRAPHY, _ASKING
+            )
         return poses
 
     def _answer(self, found: _Found) -> Registration:
@@ -220,8 +241,7 @@ class ImedFast(Imed):
     """`Imed` at half the size, with fewer candidates; the options are the same."""
 
     name = "imed-fast"
-    _cells_across = 32
-    _finalists = 1
+    _effort = _Effort(cells_across=32, scale_step=1.15, finalists=1, last_steps=4)
 
     def __init__(
         self,
