@@ -69,7 +69,8 @@ def estimate(moving_points: Points, fixed_points: Points, model: Model = "homogr
     inliers = np.asarray(found).ravel().astype(bool)
     # As many inliers as the model has unknowns agree by construction: that is no evidence.
     if inliers.sum() <= needed:
-        return Estimate(None, inliers, f"only {inliers.sum()} of {_matches(n)} agree on {_ONE[model]}")
+        agreeing = f"only {inliers.sum()} of {_matches(n)} agree on {_ONE[model]}"
+        return Estimate(None, inliers, agreeing)
     transform = Affine(matrix) if model == "affine" else Homography(matrix)
     return Estimate(transform, inliers)
 

@@ -59,9 +59,10 @@ class SearchRange:
         """Every rotation, rad."""
         if self.rotation_deg >= 180:
             count = round(360 / self.rotation_step_deg)
-            return np.arange(count) * (2 * np.pi / count)
+            return np.arange(count, dtype=np.float64) * (2 * np.pi / count)
         half = int(np.ceil(self.rotation_deg / self.rotation_step_deg))
-        return np.arange(-half, half + 1) * float(np.deg2rad(self.rotation_step_deg))
+        steps = np.arange(-half, half + 1, dtype=np.float64)
+        return steps * float(np.deg2rad(self.rotation_step_deg))
 
     def scales(self) -> NDArray[np.float64]:
         """Every scale."""
