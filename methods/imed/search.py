@@ -132,6 +132,8 @@ class _Sources:
         rotations: R, rad.
         places: R×N×2 of the vessels.
         values: complex R×N, weight times exp(2iθ).
+        energy_places: R×M×2 of neighbouring vessels taken together.
+        energy: M, their squared values.
         lattice: R×L×2 of the field of view.
         spacing: px between the points of the lattice.
         centre: middle of the image, (x, y) px.
@@ -141,6 +143,8 @@ class _Sources:
     rotations: NDArray[np.float64]
     places: Tensor
     values: Tensor
+    energy_places: Tensor
+    energy: Tensor
     lattice: Tensor
     spacing: float
     centre: NDArray[np.float64]
@@ -149,6 +153,7 @@ class _Sources:
 
 def _sources(field: Field, rotations: NDArray[np.float64], cell: float) -> _Sources:
     points, values = _merged(field.lines, cell / 2)
+    energy_at, energy = _gathered(points, np.abs(values) ** 2, cell * _COARSE / 2)
     spacing = cell * _COARSE / 2
     height, width = field.fov.shape
     y, x = np.mgrid[spacing / 2 : height : spacing, spacing / 2 : width : spacing]
@@ -157,6 +162,8 @@ def _sources(field: Field, rotations: NDArray[np.float64], cell: float) -> _Sour
         rotations,
         _turned(points - field.centre, rotations),
         torch.from_numpy((np.exp(2j * rotations)[:, None] * values).astype(np.complex64)),
+        _turned(energy_at - field.centre, rotations),
+        torch.from_numpy(energy.astype(np.float32)),
         _turned(np.column_stack([x[seen], y[seen]]) - field.centre, rotations),
         spacing,
         field.centre,
@@ -166,14 +173,30 @@ def _sources(field: Field, rotations: NDArray[np.float64], cell: float) -> _Sour
 
 def _merged(lines: Lines, side: float) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
     """Neighbouring points as one: their mean place and the sum of weight times exp(2iθ)."""
-    cells = np.floor(lines.points / side).astype(np.int64)
-    _, group = np.unique(cells[:, 1] << 20 | cells[:, 0], return_inverse=True)
     weight = lines.weight.astype(np.float64)
-    total = np.bincount(group, weight)
-    places = [np.bincount(group, weight * lines.points[:, axis]) / total for axis in (0, 1)]
+    points = lines.points.astype(np.float64)
+    places, _ = _gathered(points, weight, side)
+    group = _group(points, side)
     cos = np.bincount(group, weight * np.cos(2 * lines.angle))
     sin = np.bincount(group, weight * np.sin(2 * lines.angle))
-    return np.column_stack(places), cos + 1j * sin
+    return places, cos + 1j * sin
+
+
+def _gathered(
+    points: NDArray[np.float64], weight: NDArray[np.float64], side: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean place and total weight of the points in each square of a lattice."""
+    group = _group(points, side)
+    total = np.bincount(group, weight)
+    least = np.maximum(total, 1e-12)
+    places = [np.bincount(group, weight * points[:, axis]) / least for axis in (0, 1)]
+    return np.column_stack(places), total
+
+
+def _group(points: NDArray[np.float64], side: float) -> NDArray[np.intp]:
+    cells = np.floor(points / side).astype(np.int64)
+    _, group = np.unique(cells[:, 1] << 20 | cells[:, 0], return_inverse=True)
+    return np.asarray(group, np.intp)
 
 
 def _turned(points: NDArray[np.float64], rotations: NDArray[np.float64]) -> Tensor:
@@ -247,7 +270,8 @@ def _inverse_noise(
 
 
 def _mask_and_energy(source: _Sources, unit: float, size: int) -> tuple[Tensor, Tensor]:
-    energy = draw(source.places / unit, source.values.abs() ** 2, size)
+    values = source.energy.expand(len(source.rotations), -1)
+    energy = draw(source.energy_places / unit, values, size)
     share = torch.full(source.lattice.shape[:2], (source.spacing / unit) ** 2)
     return draw(source.lattice / unit, share, size), energy
 
