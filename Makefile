@@ -31,7 +31,7 @@ wheel: $(VENV)/.installed-dev
 	$(PY) -m pip install --quiet --no-deps --target $(WHEEL_SITE) dist/*.whl
 
 test: check
-	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest -n 2
 
 check: wheel
 	$(VENV)/bin/ruff check .

@@ -84,7 +84,9 @@ def points() -> Points:
 
 
 def test_every_registered_kind_is_tried_here() -> None:
-    built_in = {name for name, k in Transform.kinds.items() if k.__module__.startswith("imedbench")}
+    built_in = {
+        name for name, k in Transform.kinds.items() if k.__module__.startswith("imedbench.")
+    }
     assert built_in == {*KINDS, "composition"}
 
 
