@@ -2,8 +2,8 @@
 
 Both images are brought to one look and their vessels found. Every rotation, scale and shift is
 tried coarsely, the best candidates are aligned with the vessels' centre lines, and the winner must
-meet more vessels than chance would. Otherwise it tries again on smaller images, where noise is
-less, and over all rotations; if nothing convinces, it says that it failed.
+meet more vessels than chance would. Otherwise it tries again at another size and over all
+rotations; if nothing convinces, it says that it failed.
 
 `frame` and `segmenter` (`maps`) → `lines` → `search` → `shortlist` → `refine` → `polish` →
 `selfcheck`.
@@ -73,12 +73,14 @@ class _Effort:
         scale_step: see `SearchRange`.
         finalists: how many poses are refined to the end.
         last_steps: of Gauss–Newton with the homography.
+        retry: at how much of the size the second attempt is made.
     """
 
     cells_across: int
     scale_step: float
     finalists: int
     last_steps: int
+    retry: float
 
 
 @METHODS.register("imed")
@@ -89,7 +91,7 @@ class Imed:
         size: longer side, px, to which larger images are shrunk.
         segmentation: how vessels are found: by the network, or by filters alone.
         rotation: ``narrow`` searches to ±40°, ``all`` the full circle; ``auto`` begins narrow and
-            goes on, where that finds nothing sure, to half the size and to the full circle.
+            goes on, where that finds nothing sure, to another size and to the full circle.
         candidates: how many poses of the search are looked at closely.
         refine: the most general transform that the refinement may reach; ``off`` returns the
             best similarity of the search.
@@ -98,7 +100,7 @@ class Imed:
     """
 
     name = "imed"
-    _effort = _Effort(cells_across=42, scale_step=1.12, finalists=2, last_steps=6)
+    _effort = _Effort(cells_across=42, scale_step=1.12, finalists=2, last_steps=6, retry=0.5)
 
     def __init__(
         self,
@@ -164,8 +166,12 @@ class Imed:
         narrow = replace(everything, rotation_deg=_NARROW_DEG)
         if self.rotation != "auto":
             return [(self.size, narrow if self.rotation == "narrow" else everything)]
-        # Half the size averages noise away, at the price of faint vessels.
-        return [(self.size, narrow), (self.size // 2, narrow), (self.size, everything)]
+        # Smaller images have less noise, larger ones more faint vessels: what fails may go there.
+        return [
+            (self.size, narrow),
+            (round(self.size * self._effort.retry), narrow),
+            (self.size, everything),
+        ]
 
     def _prepared(self, image: Image, size: int) -> _Prepared:
         from imedbench.methods.imed.frame import working_view
@@ -241,7 +247,7 @@ class ImedFast(Imed):
     """`Imed` at half the size, with fewer candidates; the options are the same."""
 
     name = "imed-fast"
-    _effort = _Effort(cells_across=32, scale_step=1.15, finalists=1, last_steps=4)
+    _effort = _Effort(cells_across=32, scale_step=1.15, finalists=1, last_steps=4, retry=2.0)
 
     def __init__(
         self,
