@@ -160,7 +160,8 @@ def test_more_evidence_means_more_confidence() -> None:
 
 
 def test_info_says_what_was_trained_on_what() -> None:
-    assert Imed().info.trained_on == ("octa500/train", "drive/train", "chasedb1/train")
+    assert Imed().info.trained_on == ("octa500_3m/train", "drive/train", "chasedb1/train")
+    assert len(Imed().info.weights) == 16
     assert Imed(segmentation="ridge").info.trained_on == ()
     assert Imed(refine="affine").info.family == "affine"
     assert ImedFast().info.name == "imed-fast"

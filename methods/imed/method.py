@@ -21,6 +21,7 @@ from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.transforms import Homography
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
+from imedbench.methods import weights
 
 if TYPE_CHECKING:
     from imedbench.methods.imed.frame import View
@@ -35,6 +36,7 @@ Refinement = Literal["homography", "affine", "similarity", "off"]
 Rotation = Literal["auto", "narrow", "all"]
 Matrix = NDArray[np.float64]
 
+VESSEL_WEIGHTS = "vessels"
 _FEWEST_POINTS = 30
 _MOST_POINTS = 4500
 _ASKING = 2000  # points of each image in the last steps
@@ -125,21 +127,27 @@ class Imed:
     @property
     def info(self) -> MethodInfo:
         """What the method is, with its options applied."""
-        learned = self.segmentation == "unet"
-        return MethodInfo(
+        plain = MethodInfo(
             name=self.name,
             summary="vessel maps, exhaustive search, chamfer refinement, self-check",
             family="similarity" if self.refine == "off" else self.refine,
-            weights_licence="Apache-2.0" if learned else "none",
-            trained_on=("octa500/train", "drive/train", "chasedb1/train") if learned else (),
-            uses_cuda=learned,
+        )
+        if self.segmentation != "unet":
+            return plain
+        card = weights.read_card(VESSEL_WEIGHTS)
+        return replace(
+            plain,
+            weights_licence=card.licence,
+            weights=card.sha256[:16],
+            trained_on=card.trained_on,
+            uses_cuda=True,
         )
 
     def prepare(self, device: str) -> None:
         """Load the network."""
         from imedbench.methods.imed.segmenter import Segmenter
 
-        self._segmenter = Segmenter(self.segmentation, device)
+        self._segmenter = Segmenter(self.segmentation, VESSEL_WEIGHTS, device)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
@@ -181,7 +189,7 @@ class Imed:
         from imedbench.methods.imed.targets import build_targets
 
         if self._segmenter is None:
-            self._segmenter = Segmenter(self.segmentation)
+            self._segmenter = Segmenter(self.segmentation, VESSEL_WEIGHTS)
         with stage("normalise"):
             view = working_view(image, size)
         with stage("maps"):

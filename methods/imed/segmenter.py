@@ -13,7 +13,6 @@ from imedbench.methods.imed.maps import VesselMap, evidence_map, oriented_map, r
 from imedbench.methods.networks.unet import UNet
 
 Segmentation = Literal["unet", "oriented", "ridge"]
-WEIGHTS = "vessels"
 
 
 class Segmenter:
@@ -22,19 +21,20 @@ class Segmenter:
     Args:
         kind: ``unet``, the trained network; ``oriented``, elongated filters; ``ridge``, plain
             second derivatives.
+        network: name of the shipped weights.
         device: where the network runs.
     """
 
-    def __init__(self, kind: Segmentation, device: str = "cpu") -> None:
+    def __init__(self, kind: Segmentation, network: str, device: str = "cpu") -> None:
         self.kind = kind
         self._device = torch.device(device)
         # Half as long in bfloat16, but only where the processor has it.
         self._dtype = torch.bfloat16 if _fast_bfloat16(self._device) else torch.float32
         self._net: UNet | None = None
         if kind == "unet":
-            net = weights.load(WEIGHTS)
+            net = weights.load(network)
             if not isinstance(net, UNet):
-                raise BadInput(f"the weights {WEIGHTS!r} are not those of a U-Net")
+                raise BadInput(f"the weights {network!r} are not those of a U-Net")
             self._net = net.folded().to(self._device, self._dtype)
 
     def __call__(self, view: View) -> VesselMap:
