@@ -190,7 +190,7 @@ def _gathered(
     total = np.bincount(group, weight)
     least = np.maximum(total, 1e-12)
     places = [np.bincount(group, weight * points[:, axis]) / least for axis in (0, 1)]
-    return np.column_stack(places), total
+    return np.column_stack(places), np.asarray(total, np.float64)
 
 
 def _group(points: NDArray[np.float64], side: float) -> NDArray[np.intp]:
