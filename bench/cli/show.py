@@ -60,14 +60,22 @@ class ProgressBar:
         self._progress.advance(self._task)
 
 
+_LONGEST_NAME = 36
+
+
 def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
     """Print a table; columns after the first are right-aligned where they hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for index, header in enumerate(headers):
         numeric = index > 0 and all(_is_number(row[index]) for row in rows)
-        # Names may not be cut: they are what a person types next.
+        # Names are what a person types next: they are kept on a line, unless that leaves no room
+        # for the figures.
+        on_a_line = index == 0 and all(len(row[0]) <= _LONGEST_NAME for row in rows)
         table.add_column(
-            header, justify="right" if numeric else "left", no_wrap=index == 0, overflow="fold"
+            header,
+            justify="right" if numeric else "left",
+            no_wrap=on_a_line or numeric,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*row)

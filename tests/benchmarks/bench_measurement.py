@@ -65,9 +65,7 @@ def test_bootstrap(benchmark: BenchmarkFixture, n: int) -> None:
     ],
     ids=["compare_paired", "rank_stability"],
 )
-def test_comparison(
-    benchmark: BenchmarkFixture, statistic: Callable[[np.ndarray], object]
-) -> None:
+def test_comparison(benchmark: BenchmarkFixture, statistic: Callable[[np.ndarray], object]) -> None:
     scores = RNG.lognormal(size=(150, 10))
     benchmark(statistic, scores)
 
