@@ -16,27 +16,33 @@ def show_comparison(rows: Sequence[Difference], *, as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in rows])
         return
-    headers = ["method", "split", "metric", "base", "new", "change [95 %]", "p", "verdict"]
+    for split in dict.fromkeys(row.split for row in rows):
+        of_split = [row for row in rows if row.split == split]
+        _print_split(split, of_split)
+    output.print(
+        "p: Wilcoxon signed-rank, Holm-corrected; for failures McNemar's exact test. Not shown: no"
+        " difference beyond chance. Failed pairs are charged the score of the images left as they"
+        " are.",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _print_split(split: str, rows: Sequence[Difference]) -> None:
+    headers = ["method", "metric", "base", "new", "change [95 %]", "p", "verdict"]
     cells = [
         [
             row.method,
-            row.split,
             row.metric,
             number(row.before, _digits(row)),
             number(row.after, _digits(row)),
             _change(row),
             number(row.paired.p_mcnemar if row.metric == "failures" else row.p, 3),
-            {True: "better", False: "worse", None: "no difference shown"}[row.better],
+            {True: "better", False: "worse", None: "not shown"}[row.better],
         ]
         for row in rows
     ]
-    print_table(f"new against base, {rows[0].paired.n} pairs a split", headers, cells)
-    output.print(
-        "p: Wilcoxon signed-rank, Holm-corrected; for failures McNemar's exact test. Failed pairs"
-        " are charged the score of the images left as they are.",
-        style="dim",
-        highlight=False,
-    )
+    print_table(f"new against base: {split}, {rows[0].paired.n} pairs", headers, cells)
 
 
 def show_checks(checks: Sequence[Check], tolerance_px: float, *, as_json: bool) -> bool:
