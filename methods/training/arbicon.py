@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from imedbench.methods import weights
 from imedbench.methods.networks.arbicon import ArbiconNet, Warp
@@ -21,14 +20,12 @@ from imedbench.methods.networks.losses.registration import grid_loss, soft_inlie
 from imedbench.methods.networks.unet import UNet
 from imedbench.methods.networks.unit_frame import apply_affine, grid_points, to_unit
 from imedbench.methods.training.augment import pick
-from imedbench.methods.training.config import RunConfig
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
-from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
+from imedbench.methods.training.loop import Sample, fit
+from imedbench.methods.training.pair_task import PairConfig, PairTask
+from imedbench.methods.training.vessel_folders import VesselImage, read_folder
 from imedbench.methods.training.warped_pairs import (
     WarpedPair,
-    WarpRange,
     restyle,
-    shrunk,
     warped_pair,
 )
 
@@ -37,7 +34,7 @@ PX_512 = 256.0  # px of a 512 px wide image in one unit
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArbiconConfig(RunConfig):
+class ArbiconConfig(PairConfig):
     """Settings of Arbicon-Net; sizes of the network are the paper's.
 
     Args:
@@ -49,16 +46,8 @@ class ArbiconConfig(RunConfig):
         affine_epochs: first so many epochs train the affine stage alone, which is faster.
         supervised: weight of the grid loss of the whole warp; 0 for weak supervision alone.
         weak: weight of the soft-inlier score, which needs no truth and is to grow.
-        rotation: of the warps, degrees.
-        scale: of the warps, factor.
-        shift: of the warps, share of the side.
-        bend: of the warps, share of the side.
-        field_min: least part of an image that a view shows.
-        field_max: greatest part.
         drawn: share of pairs in which both views are vessel maps.
         clean: share of the other views that are not degraded.
-        hold_out: one in so many images of each folder validates.
-        validation_pairs: number of pairs to validate on.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
@@ -69,31 +58,10 @@ class ArbiconConfig(RunConfig):
     affine_epochs: int = 0
     supervised: float = 1.0
     weak: float = 0.0
-    rotation: float = 30.0
-    scale: float = 1.5
-    shift: float = 0.25
-    bend: float = 0.05
-    field_min: float = 0.5
-    field_max: float = 1.0
     drawn: float = 0.5
-    clean: float = 0.3
-    hold_out: int = 10
-    validation_pairs: int = 64
-
-    @property
-    def warps(self) -> WarpRange:
-        """The ranges of the warps."""
-        return WarpRange(
-            rotation=self.rotation,
-            scale=self.scale,
-            shift=self.shift,
-            bend=self.bend,
-            field_min=self.field_min,
-            field_max=self.field_max,
-        )
 
 
-class ArbiconTask(TrainingTask[ArbiconConfig]):
+class ArbiconTask(PairTask[ArbiconConfig]):
     """Grid loss of the affine stage and of the whole warp; scored by the mean error in px.
 
     Args:
@@ -101,26 +69,15 @@ class ArbiconTask(TrainingTask[ArbiconConfig]):
         folders: the images of each folder; each folder gives the same share of pairs.
     """
 
-    score_mode = "min"
-
     def __init__(self, config: ArbiconConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
         super().__init__(config)
         self.net = ArbiconNet(config.widths, config.grid, config.descriptor, config.consensus)
-        longest = round(self.net.size / config.field_min)
-        splits = [
-            hold_out([shrunk(image, longest) for image in images], config.hold_out)
-            for images in folders
-        ]
-        self._train = [train for train, _ in splits]
-        self._held_out = [held_out for _, held_out in splits]
+        self.take(folders, self.net.size)
         if config.encoder_weights:
             start_encoder(self.net.encoder, config.encoder_weights)
 
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
         """Source and target, 1×S×S, and grid points of the target with where they belong."""
-        return self._sample(pick(self._train, rng), rng)
-
-    def _sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
         config, size = self.config, self.net.size
         pair = warped_pair(pick(images, rng), size, config.warps, rng)
         drawn = float(rng.random() < config.drawn)
@@ -146,17 +103,6 @@ class ArbiconTask(TrainingTask[ArbiconConfig]):
         self.log_values("train", {"affine": affine, "grid": full, "inliers": inliers}, len(source))
         return self.config.supervised * (affine + full) - self.config.weak * inliers
 
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """Pairs of held-out images, the same at every validation."""
-        config = self.config
-        pairs = [
-            self._sample(
-                self._held_out[i % len(self._held_out)], np.random.default_rng([config.seed, 7, i])
-            )
-            for i in range(config.validation_pairs)
-        ]
-        return DataLoader(Listed(pairs), batch_size=config.batch_size)
-
     def validation_step(self, batch: Sample, index: int) -> None:
         """Mean distance of the grid points from where they belong, in px at 512."""
         error = self._errors(batch)
@@ -176,8 +122,7 @@ class ArbiconTask(TrainingTask[ArbiconConfig]):
     def pictures(self) -> NDArray[np.uint8]:
         """Source, target and both overlaid: before in the third column, after in the fourth."""
         rows = []
-        for index, images in enumerate(self._held_out):
-            sample = self._sample(images, np.random.default_rng([self.config.seed, 8, index]))
+        for sample in self.shown_samples():
             source, target = (sample[name][None].to(self.device) for name in ("source", "target"))
             warp = self.net(source, target)
             moved = warp.resample(source, (self.net.size, self.net.size))

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from imedbench.methods import weights
 from imedbench.methods.networks.arbicon import ArbiconNet
@@ -27,14 +26,14 @@ from imedbench.methods.networks.losses.registration import (
 from imedbench.methods.networks.losses.segmentation import cross_entropy, dice_loss
 from imedbench.methods.training.arbicon import PX_512, overlay_row, supervision
 from imedbench.methods.training.augment import pick
-from imedbench.methods.training.config import RunConfig
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
-from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
-from imedbench.methods.training.warped_pairs import WarpRange, restyle, shrunk, warped_pair
+from imedbench.methods.training.loop import Sample, fit
+from imedbench.methods.training.pair_task import PairConfig, PairTask
+from imedbench.methods.training.vessel_folders import VesselImage, read_folder
+from imedbench.methods.training.warped_pairs import restyle, warped_pair
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointConfig(RunConfig):
+class JointConfig(PairConfig):
     """Settings of the joint network.
 
     Args:
@@ -50,15 +49,6 @@ class JointConfig(RunConfig):
         truncation: px at which it stops growing; 0 for never.
         supervised: weight of the grid loss, for which the warps are known here; 0 leaves the
             report's losses alone.
-        rotation: of the warps, degrees.
-        scale: of the warps, factor.
-        shift: of the warps, share of the side.
-        bend: of the warps, share of the side.
-        field_min: least part of an image that a view shows.
-        field_max: greatest part.
-        clean: share of the views that are not degraded.
-        hold_out: one in so many images of each folder validates.
-        validation_pairs: number of pairs to validate on.
     """
 
     widths: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -76,25 +66,9 @@ class JointConfig(RunConfig):
     shift: float = 0.1
     bend: float = 0.03
     field_min: float = 0.4
-    field_max: float = 1.0
-    clean: float = 0.3
-    hold_out: int = 10
-    validation_pairs: int = 64
-
-    @property
-    def warps(self) -> WarpRange:
-        """The ranges of the warps."""
-        return WarpRange(
-            rotation=self.rotation,
-            scale=self.scale,
-            shift=self.shift,
-            bend=self.bend,
-            field_min=self.field_min,
-            field_max=self.field_max,
-        )
 
 
-class JointTask(TrainingTask[JointConfig]):
+class JointTask(PairTask[JointConfig]):
     """The report's overall loss (Eq. 6), with a grid loss where the warp is known.
 
     Args:
@@ -102,26 +76,15 @@ class JointTask(TrainingTask[JointConfig]):
         folders: the images of each folder; each folder gives the same share of pairs.
     """
 
-    score_mode = "min"
-
     def __init__(self, config: JointConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
         super().__init__(config)
         self._arguments = _arguments(config)
         self.net = JointNetwork(**self._arguments)
-        longest = round(self.net.size / config.field_min)
-        splits = [
-            hold_out([shrunk(image, longest) for image in images], config.hold_out)
-            for images in folders
-        ]
-        self._train = [train for train, _ in splits]
-        self._held_out = [held_out for _, held_out in splits]
+        self.take(folders, self.net.size)
         _start(self.net, config)
 
-    def draw(self, rng: np.random.Generator) -> Sample:
+    def sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
         """Source and target with their vessels, 1×S×S, and grid points with where they belong."""
-        return self._sample(pick(self._train, rng), rng)
-
-    def _sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
         config, size = self.config, self.net.size
         pair = warped_pair(pick(images, rng), size, config.warps, rng)
         source = restyle(pair.source, rng, drawn=0, clean=config.clean)
@@ -168,17 +131,6 @@ class JointTask(TrainingTask[JointConfig]):
             "grid": grid_loss(output.warp.source_from_target(batch["points"]), batch["true"]),
         }
 
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """Pairs of held-out images, the same at every validation."""
-        config = self.config
-        pairs = [
-            self._sample(
-                self._held_out[i % len(self._held_out)], np.random.default_rng([config.seed, 7, i])
-            )
-            for i in range(config.validation_pairs)
-        ]
-        return DataLoader(Listed(pairs), batch_size=config.batch_size)
-
     def validation_step(self, batch: Sample, index: int) -> None:
         """Mean distance of the grid points from where they belong, in px at 512."""
         output = self.net(batch["source"], batch["target"])
@@ -190,8 +142,7 @@ class JointTask(TrainingTask[JointConfig]):
     def pictures(self) -> NDArray[np.uint8]:
         """Fake source, target and both overlaid, before and after."""
         rows = []
-        for index, images in enumerate(self._held_out):
-            sample = self._sample(images, np.random.default_rng([self.config.seed, 8, index]))
+        for sample in self.shown_samples():
             source, target = (sample[name][None].to(self.device) for name in ("source", "target"))
             output = self.net(source, target)
             moved = output.warp.resample(output.fake, (self.net.size, self.net.size))
