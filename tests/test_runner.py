@@ -406,7 +406,12 @@ def test_ctrl_c_finishes_the_pair_in_flight(
     data = write_manifest(tmp_path / "data", ["shift", *["slow"] * 6])
     out = tmp_path / "run"
     with subprocess.Popen(
-        command(data, out, troublesome), text=True, stderr=subprocess.PIPE, start_new_session=True
+        command(data, out, troublesome),
+        text=True,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         wait_for_rows(out, 1, process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the children get it too
