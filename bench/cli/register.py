@@ -22,7 +22,7 @@ def register_command(
     fixed: Annotated[Path, typer.Argument(help="Image whose frame is kept.", show_default=False)],
     moving: Annotated[Path, typer.Argument(help="Image to align to it.", show_default=False)],
     method: Annotated[str, typer.Option("--method", "-m", help="NAME or NAME:OPTION=VALUE.")] = (
-        "ecc"
+        "imed"
     ),
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "registered"
@@ -40,7 +40,7 @@ def register_command(
 
     Example:
 
-    imedbench register fundus.png octa.png --method ecc --out aligned
+    imedbench register fundus.png octa.png --out aligned
     """
     from imedbench.cli.show import output, print_json, remarks
     from imedbench.core.images import read_image
