@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,18 @@ PluginsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
+
+
+AcceptOption = Annotated[
+    bool,
+    typer.Option("--accept-license", help="Accept non-commercial weights, for good."),
+]
+
+
+def note_acceptance(accepted: bool) -> None:
+    """Tell the methods, in this process and its workers, that licences are accepted."""
+    if accepted:
+        os.environ["IMEDBENCH_ACCEPT_LICENSE"] = "1"
 
 
 def load_plugins(files: list[Path] | None) -> tuple[Path, ...]:

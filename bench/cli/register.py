@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from imedbench.cli.options import (
+    AcceptOption,
     DeviceOption,
     JsonOption,
     PluginsOption,
     check_device,
     load_plugins,
+    note_acceptance,
 )
 
 NO_TRANSFORM = 1  # exit code
@@ -31,6 +33,7 @@ def register_command(
     moving_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
     device: DeviceOption = "cpu",
     plugin: PluginsOption = None,
+    accept_license: AcceptOption = False,
     json: JsonOption = False,
 ) -> None:
     """Align one moving image to one fixed image.
@@ -48,6 +51,7 @@ def register_command(
     from imedbench.single import register_pair
 
     load_plugins(plugin)
+    note_acceptance(accept_license)
     images = read_image(fixed, fixed_modality), read_image(moving, moving_modality)
     result = register_pair(*images, method, check_device(device))
     files = write_result(out, *images, result.fixed_from_moving, result.as_dict(), result.outcome)

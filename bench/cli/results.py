@@ -38,6 +38,7 @@ def show_results(run: OpenRun, *, as_json: bool = False) -> bool:
     else:
         for split, part in summary.groupby("split", sort=False):
             _print_split(run, str(split), part)
+        output.print(_licences(run), style="dim", highlight=False)
         for warning in run.warnings():
             output.print(f"warning: {warning}", style="yellow", highlight=False)
         output.print(_legend(), style="dim", highlight=False)
@@ -75,3 +76,14 @@ def _legend() -> str:
         "MSE, RMSE: of vessel maps. A failed pair is charged the score of the pair left as it is;"
         " 'ok' means are over the successes. Latency: median of the calls, timed alone."
     )
+
+
+def _licences(run: OpenRun) -> str:
+    """Under which licences the weights of the methods are."""
+    by_method = {
+        spec: info.weights_licence
+        for spec, info in run.store.methods().items()
+        if info is not None and info.weights_licence != "none"
+    }
+    named = ", ".join(f"{spec} {licence}" for spec, licence in by_method.items())
+    return f"Licences of weights: {named or 'no method has any'}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from imedbench.cli.options import (
+    AcceptOption,
     DeviceOption,
     JsonOption,
     PluginsOption,
@@ -17,6 +18,7 @@ from imedbench.cli.options import (
     check_device,
     load_plugins,
     names,
+    note_acceptance,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def run_command(
     ] = 1,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a pair may take.")] = 60.0,
     plugin: PluginsOption = None,
+    accept_license: AcceptOption = False,
     diagnostics: Annotated[
         bool, typer.Option(help="Keep the pictures methods make, for the report.")
     ] = True,
@@ -79,6 +82,7 @@ def run_command(
     from imedbench.core.types import SPLITS, Split
 
     plugins = load_plugins(plugin)
+    note_acceptance(accept_license)
     config = RunConfig(
         data=data,
         methods=names(methods),
