@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from imedbench.config import RunConfig
 
 DEFAULT_DATA = "synthetic"
-DEFAULT_METHODS = "identity,sift,ecc,superpoint-superglue,imed"
+# Repeatable to the bit, all of them; ecc is not.
+DEFAULT_METHODS = "identity,sift,superpoint-superglue,imed"
 INCOMPLETE = 3  # exit code
 
 
