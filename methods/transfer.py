@@ -15,11 +15,14 @@ from imedbench.core.registry import WRAPPERS
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, Method, Pixels, Registration
 from imedbench.methods import weights
+from imedbench.methods.wrapper_info import wrapper_info
 
 if TYPE_CHECKING:
     from torch import nn
 
 FUNDUS_REACH = 0.125  # of `flatten`: what the transfer is trained with, so the fovea stays dark
+TRANSFER_WEIGHTS = "cf_to_octa"
+TRANSFER_SIZE = 512  # px, longer side of the images at the transfer
 _STRIDE = 4  # px; sides the network can halve twice
 
 
@@ -34,33 +37,30 @@ class ModalityTransfer:
     """
 
     def __init__(
-        self, method: Method, *, transfer_weights: str = "cf_to_octa", transfer_size: int = 512
+        self,
+        method: Method,
+        *,
+        transfer_weights: str = TRANSFER_WEIGHTS,
+        transfer_size: int = TRANSFER_SIZE,
     ) -> None:
         self.method, self.transfer_weights, self.size = method, transfer_weights, transfer_size
-        card = weights.read_card(transfer_weights)
-        inner = method.info
-        licences = [name for name in (inner.weights_licence, card.licence) if name != "none"]
-        self.info = replace(
-            inner,
-            name=f"transfer+{inner.name}",
-            summary=f"{inner.summary}, after CycleGAN turned colour fundus into OCTA",
-            paper="; ".join(filter(None, ("Zhu et al., ICCV 2017", inner.paper))),
-            weights_licence=" AND ".join(dict.fromkeys(licences)),
-            trained_on=tuple(dict.fromkeys((*inner.trained_on, *card.trained_on))),
-            uses_cuda=True,
-            weights=" ".join(filter(None, (inner.weights, card.sha256[:16]))),
+        self.info = wrapper_info(
+            "transfer",
+            method.info,
+            weights.read_card(transfer_weights),
+            paper="Zhu et al., ICCV 2017",
+            addition="after CycleGAN turned colour fundus into OCTA",
         )
 
     def prepare(self, device: str) -> None:
         """Load the generator and prepare the inner method."""
-        self._device = device
-        self._generator = weights.load(self.transfer_weights).to(device)
+        self._look = OctaLook(weights.load(self.transfer_weights).to(device), device, self.size)
         self.method.prepare(device)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Transfer what is not OCTA yet, then let the inner method register."""
         with stage("transfer"):
-            shown = {"fixed": self._transferred(fixed), "moving": self._transferred(moving)}
+            shown = {"fixed": self._look(fixed), "moving": self._look(moving)}
         found = self.method.register(shown["fixed"], shown["moving"])
         fakes = {
             f"fake_octa_{side}": shown[side].pixels
@@ -70,14 +70,27 @@ class ModalityTransfer:
         diagnostics = replace(found.diagnostics, images={**found.diagnostics.images, **fakes})
         return replace(found, diagnostics=diagnostics)
 
-    def _transferred(self, image: Image) -> Image:
-        """Fake OCTA of an image with dark vessels; others as they are."""
+
+class OctaLook:
+    """Gives images with dark vessels the look of OCTA.
+
+    Args:
+        generator: B×1×H×W in [-1, 1] to the same.
+        device: where the generator is.
+        size: longer side at which the generator works, px.
+    """
+
+    def __init__(self, generator: nn.Module, device: str, size: int = TRANSFER_SIZE) -> None:
+        self._generator, self._device, self._size = generator, device, size
+
+    def __call__(self, image: Image) -> Image:
+        """Fake OCTA of an image with dark vessels, of its size; the very image otherwise."""
         from imedbench.core.polarity import field_of_view, has_dark_vessels
 
-        fov = field_of_view(image.pixels)
-        if not has_dark_vessels(image.grey(), fov):
+        grey, fov = image.grey(), field_of_view(image.pixels)
+        if not has_dark_vessels(grey, fov):
             return image
-        return Image(fake_octa(self._generator, image.grey(), fov, self.size, self._device), "octa")
+        return Image(fake_octa(self._generator, grey, fov, self._size, self._device), "octa")
 
 
 def fake_octa(

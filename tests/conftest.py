@@ -14,10 +14,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from imedbench.core.images import write_image
 from imedbench.core.registry import METHODS, METRICS, load_plugin_file
 from imedbench.core.types import Image
+
+# How long a first call takes says more about the machine than about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SIZE = 64  # px, side of the tiny images
 

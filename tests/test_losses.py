@@ -20,6 +20,7 @@ from imedbench.methods.networks.losses.registration import (
     distance_map,
     grid_loss,
     joint_loss,
+    matching_loss,
     reverse_hinge,
     soft_inlier_score,
 )
@@ -130,6 +131,29 @@ def test_grid_loss_is_the_mean_squared_distance_of_points() -> None:
     true = torch.zeros(1, 2, 2)
     predicted = torch.tensor([[[3.0, 4.0], [0.0, 1.0]]])
     assert grid_loss(predicted, true).item() == pytest.approx((25 + 1) / 2)
+
+
+def test_matching_loss_by_hand() -> None:
+    """Two source cells side by side, one target cell: a softmax over two numbers."""
+    correlation = torch.tensor([0.5, 0.1]).reshape(1, 1, 2, 1, 1)
+    log_both = torch.log_softmax(torch.tensor([5.0, 1.0]), dim=0)
+
+    def loss(x: float) -> float:
+        return matching_loss(correlation, torch.tensor([[[x, 0.0]]]), temperature=0.1).item()
+
+    assert loss(-0.5) == pytest.approx(-log_both[0].item())  # the centre of the left cell
+    assert loss(0.5) == pytest.approx(-log_both[1].item())
+    assert loss(0.0) == pytest.approx(-log_both.mean().item())  # half way between them
+
+
+def test_matching_loss_leaves_out_what_lies_outside_the_source() -> None:
+    torch.manual_seed(0)
+    correlation = torch.rand(1, 2, 2, 1, 2)
+    inside, outside = [0.5, -0.5], [1.2, 0.0]
+    both = matching_loss(correlation, torch.tensor([[inside, outside]]))
+    alone = matching_loss(correlation[..., :1], torch.tensor([[inside]]))
+    torch.testing.assert_close(both, alone)
+    assert matching_loss(correlation, torch.tensor([[outside, outside]])).item() == 0
 
 
 def test_soft_inlier_score_prefers_the_transform_the_correlation_supports() -> None:

@@ -129,7 +129,7 @@ def test_a_tiny_network_learns_a_shift() -> None:
     points = grid_points((3, 3)).expand(4, -1, -1)
     errors = []
     for _ in range(60):
-        found = apply_affine(net.affine_only(source, target), points)
+        found = apply_affine(net.first_stage(source, target).affine, points)
         loss = (found - apply_affine(true, points)).square().mean()
         optimiser.zero_grad()
         loss.backward()

@@ -12,6 +12,7 @@ from torch import Tensor
 from imedbench.methods.networks.conv4d import BatchNorm4d, Conv4d
 from imedbench.methods.networks.correlation import (
     Consensus,
+    centred,
     cosine_correlation,
     mutual_matching,
 )
@@ -26,6 +27,13 @@ def test_cosine_correlation_equals_the_formula_cell_by_cell() -> None:
         u, v = a[n, :, i, j], b[n, :, k, m]
         expected = u @ v / (np.linalg.norm(u) * np.linalg.norm(v))
         assert found[n, i, j, k, m] == pytest.approx(expected)
+
+
+def test_centred_features_say_nothing_of_what_all_cells_share() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(2, 3, 4, 5)
+    torch.testing.assert_close(centred(features).mean(dim=(2, 3)), torch.zeros(2, 3))
+    torch.testing.assert_close(centred(features + torch.rand(2, 3, 1, 1)), centred(features))
 
 
 def test_mutual_matching_by_hand() -> None:

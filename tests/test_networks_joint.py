@@ -48,6 +48,15 @@ def test_both_heads_train_the_one_encoder() -> None:
         assert gradient.abs().sum() > 0
 
 
-def test_without_a_transformer_the_image_is_taken_as_it_is() -> None:
-    image = torch.rand(1, 1, 44, 44)
-    assert small_network(generator_width=0).transfer(image) is image
+def test_without_a_transformer_there_is_none() -> None:
+    assert small_network(generator_width=0).transformer is None
+
+
+def test_the_warp_alone_is_the_warp_of_the_whole() -> None:
+    net = small_network().eval()
+    source, target = torch.rand(2, 1, 44, 44), torch.rand(2, 1, 44, 44)
+    points = torch.rand(2, 5, 2)
+    torch.testing.assert_close(
+        net.register(source, target).source_from_target(points),
+        net(source, target).warp.source_from_target(points),
+    )

@@ -23,6 +23,8 @@ from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
 from imedbench.methods.training.config import RunConfig, read_config
 from imedbench.methods.training.image_pool import ImagePool
 from imedbench.methods.training.modalities import read_modalities
+from imedbench.methods.training.vessel_folders import read_folder
+from imedbench.methods.training.warped_pairs import Retina
 
 TINY: Mapping[str, Any] = {
     "epochs": 2,
@@ -269,7 +271,9 @@ def test_registration_losses_of_the_joint_network_are_least_at_the_truth(data: l
     config = joint.JointConfig(
         widths=(2, 4), grid=11, descriptor=4, consensus=(2,), **still, **parts
     )
-    task = joint.JointTask(config, [joint.read_folder(data[0], "train")]).eval()
+    task = joint.JointTask(
+        config, [[Retina.seen_once(image) for image in read_folder(data[0], "train")]]
+    ).eval()
     sample = {name: value[None] for name, value in task.draw(np.random.default_rng(1)).items()}
     output = task.net(sample["source"], sample["target"])
 

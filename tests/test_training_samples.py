@@ -17,6 +17,7 @@ from imedbench.methods.training.vessel_folders import (
     read_folder,
 )
 from imedbench.methods.training.warped_pairs import (
+    Retina,
     WarpRange,
     random_warp,
     restyle,
@@ -99,7 +100,7 @@ def test_pick_reaches_every_item() -> None:
 def test_a_pair_shows_the_same_vessels_where_its_warp_says(bend: float) -> None:
     ranges = WarpRange(bend=bend)
     for seed in range(4):
-        pair = warped_pair(cross(), 96, ranges, np.random.default_rng(seed))
+        pair = warped_pair(Retina.seen_once(cross()), 96, ranges, np.random.default_rng(seed))
         columns, rows = np.meshgrid(np.arange(96), np.arange(96))
         pixels = np.stack([columns, rows], axis=-1).reshape(-1, 2)
         there = pair.source_from_target.apply(pixels).astype(np.float32).reshape(96, 96, 2)

@@ -9,7 +9,7 @@ import torch
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.imed.frame import View
-from imedbench.methods.imed.maps import VesselMap, evidence_map, oriented_map, ridge_map
+from imedbench.methods.imed.maps import Plane, VesselMap, evidence_map, oriented_map, ridge_map
 from imedbench.methods.networks.unet import UNet
 
 Segmentation = Literal["unet", "oriented", "ridge"]
@@ -42,11 +42,21 @@ class Segmenter:
         if self._net is None:
             find = oriented_map if self.kind == "oriented" else ridge_map
             return find(view.bright, view.fov)
+        return evidence_map(view.bright, self.probability(view), view.fov)
+
+    def probability(self, view: View) -> Plane:
+        """How likely the network holds each pixel for a vessel, float32 H×W in [0, 1].
+
+        Raises:
+            BadInput: when vessels are found by filters.
+        """
+        if self._net is None:
+            raise BadInput(f"the filters of segmentation={self.kind} give no probabilities")
         with torch.inference_mode():
             image = torch.from_numpy(view.bright)[None, None].to(self._device, self._dtype)
             logits = self._net(image.contiguous(memory_format=torch.channels_last))
-            probability = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-        return evidence_map(view.bright, probability, view.fov)
+            likely: Plane = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
+        return likely
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

@@ -14,11 +14,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imedbench.methods.networks.correlation import Consensus, cosine_correlation, mutual_matching
-from imedbench.methods.networks.unet import Encoder
+from imedbench.methods.networks.correlation import (
+    Consensus,
+    centred,
+    cosine_correlation,
+    mutual_matching,
+)
+from imedbench.methods.networks.unet import Encoder, channels_last
 from imedbench.methods.networks.unit_frame import apply_affine, grid_points, resample_affine
 
 Encode = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstStage:
+    """What the affine stage found for a batch of pairs.
+
+    Args:
+        affine: B×2×3, source points from target points.
+        correlation: that it was read off, B×h×w×H×W, source cells first.
+    """
+
+    affine: Tensor
+    correlation: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,29 +165,32 @@ class RegistrationHead(nn.Module):
         self.describe = nn.Linear(grid**4, descriptor)
         self.predictor = DisplacementPredictor(descriptor)
 
-    def forward(self, encode: Encode, source: Tensor, target: Tensor) -> Warp:
+    def forward(
+        self, encode: Encode, source: Tensor, source_features: Tensor, target_features: Tensor
+    ) -> Warp:
         """Register two batches of images.
 
         Args:
             encode: images to features, B×C×H×W → B×F×grid×grid.
             source: B×C×H×W.
-            target: B×C×H×W.
+            source_features: of the source, B×F×grid×grid.
+            target_features: of the target, B×F×grid×grid.
 
         Returns:
             The warp that sends target points to the source.
         """
-        target_features = encode(target)
-        first = cosine_correlation(encode(source), target_features)
-        affine = self.affine(first)
-        nearer = encode(resample_affine(source, affine.detach()))
-        second = mutual_matching(F.relu(cosine_correlation(nearer, target_features)))
+        goal = centred(target_features)
+        first = self.first_stage(source_features, target_features)
+        nearer = centred(encode(resample_affine(source, first.affine.detach())))
+        second = mutual_matching(F.relu(cosine_correlation(nearer, goal)))
         agreed = mutual_matching(self.consensus(second))
-        return Warp(affine, self.describe(agreed.flatten(1)), self.predictor, first)
+        descriptor = self.describe(agreed.flatten(1))
+        return Warp(first.affine, descriptor, self.predictor, first.correlation)
 
-    def affine_only(self, encode: Encode, source: Tensor, target: Tensor) -> Tensor:
-        """The first stage alone, B×2×3: source points from target points."""
-        affine: Tensor = self.affine(cosine_correlation(encode(source), encode(target)))
-        return affine
+    def first_stage(self, source_features: Tensor, target_features: Tensor) -> FirstStage:
+        """The affine stage alone, from features B×F×grid×grid."""
+        correlation = cosine_correlation(centred(source_features), centred(target_features))
+        return FirstStage(self.affine(correlation), correlation)
 
 
 class ArbiconNet(nn.Module):
@@ -199,18 +220,19 @@ class ArbiconNet(nn.Module):
     ) -> None:
         super().__init__()
         self.size = grid * 2 ** (len(widths) - 1)
-        self.encoder = Encoder(widths, in_channels)
+        self.encoder = channels_last(Encoder(widths, in_channels))
         self.head = RegistrationHead(grid, descriptor, consensus)
 
     def forward(self, source: Tensor, target: Tensor) -> Warp:
         """Register two batches of images, B×C×size×size each."""
-        warp: Warp = self.head(self.features, source, target)
+        features = self.features(source), self.features(target)
+        warp: Warp = self.head(self.features, source, *features)
         return warp
 
     def features(self, image: Tensor) -> Tensor:
         """What is compared, B×C×size×size → B×widths[-1]×grid×grid."""
         return self.encoder.encode(image)[-1]
 
-    def affine_only(self, source: Tensor, target: Tensor) -> Tensor:
-        """The first stage alone, B×2×3."""
-        return self.head.affine_only(self.features, source, target)
+    def first_stage(self, source: Tensor, target: Tensor) -> FirstStage:
+        """The affine stage alone."""
+        return self.head.first_stage(self.features(source), self.features(target))

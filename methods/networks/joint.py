@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from imedbench.methods.networks.arbicon import RegistrationHead, Warp
 from imedbench.methods.networks.cyclegan import Generator
-from imedbench.methods.networks.unet import UNet
+from imedbench.methods.networks.unet import UNet, channels_last
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +17,11 @@ class JointOutput:
     """What the joint network makes of a batch of pairs.
 
     Args:
-        fake: the source in the target's modality, B×1×H×W in [0, 1].
         source_logits: of the source's vessels, B×1×H×W.
         target_logits: of the target's vessels, B×1×H×W.
         warp: sends target points to the source.
     """
 
-    fake: Tensor
     source_logits: Tensor
     target_logits: Tensor
     warp: Warp
@@ -32,6 +29,10 @@ class JointOutput:
 
 class JointNetwork(nn.Module):
     """Frozen modality transformer → shared encoder → segmentation and registration heads.
+
+    The transformer works at a resolution of its own, before the images are shrunk to the network's
+    size (`methods.transfer.fake_octa`). It never trains, so that a training may transfer every
+    image once beforehand.
 
     Args:
         widths: channels of the shared U-Net, finest first.
@@ -55,7 +56,7 @@ class JointNetwork(nn.Module):
         super().__init__()
         self.size = grid * 2 ** (len(widths) - 1)
         self.transformer = Generator(generator_width, generator_blocks) if generator_width else None
-        self.unet = UNet(widths)
+        self.unet = channels_last(UNet(widths))
         self.head = RegistrationHead(grid, descriptor, consensus)
         if self.transformer is not None:
             self.transformer.requires_grad_(False).eval()
@@ -67,24 +68,26 @@ class JointNetwork(nn.Module):
             self.transformer.eval()
         return self
 
-    def transfer(self, image: Tensor) -> Tensor:
-        """The image in the target's modality, B×1×H×W in [0, 1]."""
-        if self.transformer is None:
-            return image
-        with torch.no_grad():
-            fake: Tensor = self.transformer(image * 2 - 1)
-        return (fake + 1) / 2
-
     def forward(self, source: Tensor, target: Tensor) -> JointOutput:
-        """Segment and register two batches of images.
+        """Segment and register two batches of images of one look.
 
         Args:
-            source: colour fundus, as the modality transformer takes it, B×1×size×size in [0, 1].
-            target: OCTA, B×1×size×size in [0, 1].
+            source: bright vessels on an even ground, B×1×size×size in [0, 1].
+            target: likewise.
 
         Returns:
             Vessels of both and the warp between them.
         """
-        fake = self.transfer(source)
-        warp: Warp = self.head(lambda image: self.unet.encode(image)[-1], fake, target)
-        return JointOutput(fake, self.unet(fake), self.unet(target), warp)
+        there, here = self.unet.encode(source), self.unet.encode(target)
+        warp: Warp = self.head(self.features, source, there[-1], here[-1])
+        return JointOutput(self.unet.decode(there), self.unet.decode(here), warp)
+
+    def features(self, image: Tensor) -> Tensor:
+        """What is compared, B×1×size×size → B×widths[-1]×grid×grid."""
+        return self.unet.encode(image)[-1]
+
+    def register(self, source: Tensor, target: Tensor) -> Warp:
+        """The warp alone, without the vessels."""
+        features = self.features(source), self.features(target)
+        warp: Warp = self.head(self.features, source, *features)
+        return warp

@@ -15,15 +15,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imedbench.methods import weights
-from imedbench.methods.networks.arbicon import ArbiconNet, Warp
-from imedbench.methods.networks.losses.registration import grid_loss, soft_inlier_score
+from imedbench.methods.networks.arbicon import ArbiconNet, FirstStage, Warp
+from imedbench.methods.networks.losses.registration import (
+    grid_loss,
+    matching_loss,
+    soft_inlier_score,
+)
 from imedbench.methods.networks.unet import UNet
-from imedbench.methods.networks.unit_frame import apply_affine, grid_points, to_unit
+from imedbench.methods.networks.unit_frame import (
+    apply_affine,
+    grid_points,
+    to_pixels,
+    to_unit,
+)
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.loop import Sample, fit
 from imedbench.methods.training.pair_task import PairConfig, PairTask
-from imedbench.methods.training.vessel_folders import VesselImage, read_folder
+from imedbench.methods.training.vessel_folders import read_folder
 from imedbench.methods.training.warped_pairs import (
+    Retina,
     WarpedPair,
     restyle,
     warped_pair,
@@ -45,6 +55,7 @@ class ArbiconConfig(PairConfig):
         encoder_weights: name of a shipped U-Net whose encoder to start from; empty for none.
         affine_epochs: first so many epochs train the affine stage alone, which is faster.
         supervised: weight of the grid loss of the whole warp; 0 for weak supervision alone.
+        matching: weight of the cross-entropy between cells that show the same place.
         weak: weight of the soft-inlier score, which needs no truth and is to grow.
         drawn: share of pairs in which both views are vessel maps.
         clean: share of the other views that are not degraded.
@@ -57,6 +68,7 @@ class ArbiconConfig(PairConfig):
     encoder_weights: str = ""
     affine_epochs: int = 0
     supervised: float = 1.0
+    matching: float = 0.05
     weak: float = 0.0
     drawn: float = 0.5
 
@@ -66,42 +78,43 @@ class ArbiconTask(PairTask[ArbiconConfig]):
 
     Args:
         config: settings.
-        folders: the images of each folder; each folder gives the same share of pairs.
+        folders: the retinas of each folder; each folder gives the same share of pairs.
     """
 
-    def __init__(self, config: ArbiconConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
+    def __init__(self, config: ArbiconConfig, folders: Sequence[Sequence[Retina]]) -> None:
         super().__init__(config)
         self.net = ArbiconNet(config.widths, config.grid, config.descriptor, config.consensus)
         self.take(folders, self.net.size)
         if config.encoder_weights:
             start_encoder(self.net.encoder, config.encoder_weights)
 
-    def sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
+    def sample(self, retinas: Sequence[Retina], rng: np.random.Generator) -> Sample:
         """Source and target, 1×S×S, and grid points of the target with where they belong."""
         config, size = self.config, self.net.size
-        pair = warped_pair(pick(images, rng), size, config.warps, rng)
+        pair = warped_pair(pick(retinas, rng), size, config.warps, rng)
         drawn = float(rng.random() < config.drawn)
         source, target = (
             torch.from_numpy(restyle(crop, rng, drawn=drawn, clean=config.clean))[None]
             for crop in (pair.source, pair.target)
         )
-        return {"source": source, "target": target, **supervision(pair, size)}
+        return {"source": source, "target": target, **supervision(pair, size, config.grid)}
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Grid loss of one batch."""
-        source, target, points, true = (
-            batch[name] for name in ("source", "target", "points", "true")
-        )
-        if self.current_epoch < self.config.affine_epochs:
-            loss = grid_loss(apply_affine(self.net.affine_only(source, target), points), true)
-            self.log_values("train", {"affine": loss}, len(source))
-            return loss
-        warp = self.net(source, target)
-        affine = grid_loss(apply_affine(warp.affine, points), true)
-        full = grid_loss(warp.source_from_target(points), true)
-        inliers = inlier_score(warp).mean()
-        self.log_values("train", {"affine": affine, "grid": full, "inliers": inliers}, len(source))
-        return self.config.supervised * (affine + full) - self.config.weak * inliers
+        config, source, target = self.config, batch["source"], batch["target"]
+        warp: Warp | None = None
+        if self.current_epoch < config.affine_epochs:
+            first = self.net.first_stage(source, target)
+        else:
+            first = warp = self.net(source, target)
+        losses = first_stage_losses(first, batch)
+        loss = config.supervised * losses["affine"] + config.matching * losses["matching"]
+        if warp is not None:
+            losses["grid"] = grid_loss(warp.source_from_target(batch["points"]), batch["true"])
+            losses["inliers"] = inlier_score(warp).mean()
+            loss = loss + config.supervised * losses["grid"] - config.weak * losses["inliers"]
+        self.log_values("train", losses, len(source))
+        return loss
 
     def validation_step(self, batch: Sample, index: int) -> None:
         """Mean distance of the grid points from where they belong, in px at 512."""
@@ -113,7 +126,7 @@ class ArbiconTask(PairTask[ArbiconConfig]):
     def _errors(self, batch: Sample) -> Tensor:
         source, target, points = batch["source"], batch["target"], batch["points"]
         if self.current_epoch < self.config.affine_epochs:
-            found = apply_affine(self.net.affine_only(source, target), points)
+            found = apply_affine(self.net.first_stage(source, target).affine, points)
         else:
             found = self.net(source, target).source_from_target(points)
         distance: Tensor = (found - batch["true"]).norm(dim=-1).mean(dim=-1) * PX_512
@@ -152,14 +165,38 @@ def inlier_score(warp: Warp) -> Tensor:
     return soft_inlier_score(F.relu(warp.correlation).permute(0, 3, 4, 1, 2), points)
 
 
-def supervision(pair: WarpedPair, size: int) -> Sample:
-    """Grid points of the target and where they lie in the source, N×2 in unit frames."""
+def first_stage_losses(first: FirstStage | Warp, batch: Sample) -> dict[str, Tensor]:
+    """What the affine stage is taught by: grid loss and matching loss, scalars by name."""
+    moved = apply_affine(first.affine, batch["points"])
+    return {
+        "affine": grid_loss(moved, batch["true"]),
+        "matching": matching_loss(first.correlation, batch["true_cells"]),
+    }
+
+
+def supervision(pair: WarpedPair, size: int, cells: int) -> Sample:
+    """Where points of the target lie in the source, in unit frames.
+
+    Args:
+        pair: two views whose warp is known.
+        size: side of the views, px.
+        cells: side of the compared features.
+
+    Returns:
+        ``points`` on a grid of the target with their ``true`` places, and the true places of the
+        centres of the target's cells, ``true_cells``; each N×2.
+    """
     side = np.linspace(0, size - 1, GRID)
     points = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    true = pair.source_from_target.apply(points)
+    centres = to_pixels(grid_points((cells, cells))[0], (size, size)).numpy()
+
+    def in_unit_frame(pixels: NDArray[np.floating]) -> Tensor:
+        return to_unit(torch.from_numpy(pixels), (size, size)).float()
+
     return {
-        "points": to_unit(torch.from_numpy(points), (size, size)).float(),
-        "true": to_unit(torch.from_numpy(true), (size, size)).float(),
+        "points": in_unit_frame(points),
+        "true": in_unit_frame(pair.source_from_target.apply(points)),
+        "true_cells": in_unit_frame(pair.source_from_target.apply(centres.astype(np.float64))),
     }
 
 
@@ -195,6 +232,7 @@ def train(
         The task with the weights of its best epoch.
     """
     L.seed_everything(config.seed, verbose=False)
-    task = ArbiconTask(config, [read_folder(root, "train") for root in data])
+    folders = [[Retina.seen_once(i) for i in read_folder(root, "train")] for root in data]
+    task = ArbiconTask(config, folders)
     seen = tuple(f"{root.name}/train" for root in data)
     return fit(task, out, resume=resume, trained_on=seen)

@@ -24,12 +24,19 @@ from imedbench.methods.networks.losses.registration import (
     reverse_hinge,
 )
 from imedbench.methods.networks.losses.segmentation import cross_entropy, dice_loss
-from imedbench.methods.training.arbicon import PX_512, overlay_row, supervision
+from imedbench.methods.training.arbicon import (
+    PX_512,
+    first_stage_losses,
+    overlay_row,
+    supervision,
+)
 from imedbench.methods.training.augment import pick
+from imedbench.methods.training.joint_data import read_retinas
 from imedbench.methods.training.loop import Sample, fit
 from imedbench.methods.training.pair_task import PairConfig, PairTask
-from imedbench.methods.training.vessel_folders import VesselImage, read_folder
-from imedbench.methods.training.warped_pairs import restyle, warped_pair
+from imedbench.methods.training.warped_pairs import Retina, restyle, warped_pair
+
+TEACHER = "vessels"  # finds the vessels of images that come without a mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +52,13 @@ class JointConfig(PairConfig):
             frozen; empty to show both images with bright vessels instead.
         segmentation_weights: name of a shipped U-Net to start from; empty for none.
         registration_weights: name of a shipped Arbicon-Net to start from; empty for none.
+        zooms: magnification of each data folder at the transfer, 1 for images 512 px wide; a
+            single one is for all.
         chamfer: weight of the Chamfer distance, 1/px.
         truncation: px at which it stops growing; 0 for never.
         supervised: weight of the grid loss, for which the warps are known here; 0 leaves the
             report's losses alone.
+        matching: weight of the cross-entropy between cells that show the same place.
     """
 
     widths: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -58,9 +68,11 @@ class JointConfig(PairConfig):
     transformer_weights: str = "cf_to_octa"
     segmentation_weights: str = "vessels"
     registration_weights: str = ""
+    zooms: tuple[float, ...] = (1.0,)
     chamfer: float = 0.1
     truncation: float = 0.0
     supervised: float = 1.0
+    matching: float = 0.05
     rotation: float = 15.0
     scale: float = 1.2
     shift: float = 0.1
@@ -73,24 +85,22 @@ class JointTask(PairTask[JointConfig]):
 
     Args:
         config: settings.
-        folders: the images of each folder; each folder gives the same share of pairs.
+        folders: the retinas of each folder; each folder gives the same share of pairs.
     """
 
-    def __init__(self, config: JointConfig, folders: Sequence[Sequence[VesselImage]]) -> None:
+    def __init__(self, config: JointConfig, folders: Sequence[Sequence[Retina]]) -> None:
         super().__init__(config)
         self._arguments = _arguments(config)
         self.net = JointNetwork(**self._arguments)
         self.take(folders, self.net.size)
         _start(self.net, config)
 
-    def sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
+    def sample(self, retinas: Sequence[Retina], rng: np.random.Generator) -> Sample:
         """Source and target with their vessels, 1×S×S, and grid points with where they belong."""
         config, size = self.config, self.net.size
-        pair = warped_pair(pick(images, rng), size, config.warps, rng)
+        pair = warped_pair(pick(retinas, rng), size, config.warps, rng)
         source = restyle(pair.source, rng, drawn=0, clean=config.clean)
         target = restyle(pair.target, rng, drawn=0, clean=config.clean)
-        if self.net.transformer is not None:
-            source = 1 - source  # the transformer reads colour fundus: dark vessels
         planes = {
             "source": source,
             "target": target,
@@ -99,15 +109,15 @@ class JointTask(PairTask[JointConfig]):
         }
         sample = {name: torch.from_numpy(plane)[None] for name, plane in planes.items()}
         sample["distance"] = distance_map(sample["target_vessels"][None])[0]
-        return {**sample, **supervision(pair, size)}
+        return {**sample, **supervision(pair, size, config.grid)}
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """The overall loss of one batch."""
         losses = self.losses(self.net(batch["source"], batch["target"]), batch)
         names = ("dice", "cross_entropy", "reverse_hinge", "chamfer")
         total = joint_loss(*(losses[name] for name in names))
-        if self.config.supervised:
-            total = total + self.config.supervised * losses["grid"]
+        total = total + self.config.supervised * (losses["affine"] + losses["grid"])
+        total = total + self.config.matching * losses["matching"]
         self.log_values("train", {**losses, "loss": total}, len(batch["source"]))
         return total
 
@@ -129,6 +139,7 @@ class JointTask(PairTask[JointConfig]):
             "reverse_hinge": reverse_hinge(batch["target_vessels"], warped),
             "chamfer": self.config.chamfer * chamfer,
             "grid": grid_loss(output.warp.source_from_target(batch["points"]), batch["true"]),
+            **first_stage_losses(output.warp, batch),
         }
 
     def validation_step(self, batch: Sample, index: int) -> None:
@@ -140,13 +151,12 @@ class JointTask(PairTask[JointConfig]):
         self.log_values("val", {"score": error, "dice": dice}, len(batch["source"]))
 
     def pictures(self) -> NDArray[np.uint8]:
-        """Fake source, target and both overlaid, before and after."""
+        """Source, target and both overlaid, before and after."""
         rows = []
         for sample in self.shown_samples():
             source, target = (sample[name][None].to(self.device) for name in ("source", "target"))
-            output = self.net(source, target)
-            moved = output.warp.resample(output.fake, (self.net.size, self.net.size))
-            rows.append(overlay_row(output.fake[0, 0], target[0, 0], moved[0, 0]))
+            moved = self.net.register(source, target).resample(source, (self.net.size,) * 2)
+            rows.append(overlay_row(source[0, 0], target[0, 0], moved[0, 0]))
         return np.vstack(rows)
 
     def configure_optimizers(self) -> Any:
@@ -165,7 +175,8 @@ def train(
 
     Args:
         config: settings.
-        data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
+        data: folders with ``pairs.csv`` and landmarks, or with ``images/train/ID.png`` and
+            ``vessels/train/ID.png``.
         out: the run folder.
         resume: go on from the last checkpoint.
 
@@ -173,7 +184,8 @@ def train(
         The task with the weights of its best epoch.
     """
     L.seed_everything(config.seed, verbose=False)
-    task = JointTask(config, [read_folder(root, "train") for root in data])
+    folders = read_retinas(data, "train", config.zooms, config.transformer_weights, TEACHER)
+    task = JointTask(config, folders)
     seen = tuple(f"{root.name}/train" for root in data)
     return fit(task, out, resume=resume, trained_on=seen)
 

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.config import RunConfig
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask
-from imedbench.methods.training.vessel_folders import VesselImage, hold_out
-from imedbench.methods.training.warped_pairs import WarpRange, shrunk
+from imedbench.methods.training.vessel_folders import hold_out
+from imedbench.methods.training.warped_pairs import Retina, WarpRange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +67,26 @@ class PairTask(TrainingTask[AnyPairConfig]):
 
     score_mode = "min"
 
-    def take(self, folders: Sequence[Sequence[VesselImage]], size: int) -> None:
-        """Split the images of each folder, shrunk to what views of ``size`` px need."""
+    def take(self, folders: Sequence[Sequence[Retina]], size: int) -> None:
+        """Split the retinas of each folder, shrunk to what views of ``size`` px need."""
         longest = round(size / self.config.field_min)
         splits = [
-            hold_out([shrunk(image, longest) for image in images], self.config.hold_out)
-            for images in folders
+            hold_out([retina.shrunk(longest) for retina in retinas], self.config.hold_out)
+            for retinas in folders
         ]
         self._train = [train for train, _ in splits]
         self._held_out = [held_out for _, held_out in splits]
 
     @abstractmethod
-    def sample(self, images: Sequence[VesselImage], rng: np.random.Generator) -> Sample:
-        """A training sample from one of the images."""
+    def sample(self, retinas: Sequence[Retina], rng: np.random.Generator) -> Sample:
+        """A training sample from one of the retinas."""
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A sample of the training images."""
+        """A sample of the training retinas."""
         return self.sample(pick(self._train, rng), rng)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Pairs of held-out images, the same at every validation."""
+        """Pairs of held-out retinas, the same at every validation."""
         config = self.config
         pairs = [
             self.sample(
@@ -99,6 +99,6 @@ class PairTask(TrainingTask[AnyPairConfig]):
     def shown_samples(self) -> list[Sample]:
         """A held-out pair of each folder, the same for every picture."""
         return [
-            self.sample(images, np.random.default_rng([self.config.seed, 8, index]))
-            for index, images in enumerate(self._held_out)
+            self.sample(retinas, np.random.default_rng([self.config.seed, 8, index]))
+            for index, retinas in enumerate(self._held_out)
         ]

@@ -37,6 +37,38 @@ class WarpRange:
 
 
 @dataclass(frozen=True, eq=False)
+class Retina:
+    """One retina as two devices show it.
+
+    Args:
+        first: what source views are cut from.
+        second: what target views are cut from.
+        first_from_second: from pixels of the second image to pixels of the first.
+    """
+
+    first: VesselImage
+    second: VesselImage
+    first_from_second: Transform
+
+    @classmethod
+    def seen_once(cls, image: VesselImage) -> Retina:
+        """A retina of which there is one image, which serves for both."""
+        return cls(image, image, Affine.identity())
+
+    def shrunk(self, longest: int) -> Retina:
+        """The retina with images no larger than need be, as every view is made from all of them.
+
+        Args:
+            longest: of each image's sides afterwards, px.
+        """
+        first = _shrunk(self.first, longest)
+        second = first if self.second is self.first else _shrunk(self.second, longest)
+        before = _resizing(second, self.second)
+        after = _resizing(self.first, first)
+        return Retina(first, second, compose(before, self.first_from_second, after))
+
+
+@dataclass(frozen=True, eq=False)
 class WarpedPair:
     """Two views of one retina.
 
@@ -52,31 +84,26 @@ class WarpedPair:
 
 
 def warped_pair(
-    image: VesselImage, size: int, ranges: WarpRange, rng: np.random.Generator
+    retina: Retina, size: int, ranges: WarpRange, rng: np.random.Generator
 ) -> WarpedPair:
-    """Draw two views of an image.
+    """Draw two views of a retina.
 
     Args:
-        image: the retina.
+        retina: what is seen.
         size: side of the views, px.
         ranges: of the warp between them.
         rng: drawn from in a fixed order.
     """
-    placed = _placement(image, size, ranges, rng)
+    placed = _placement(retina.first, size, ranges, rng)
     warp = random_warp(size, ranges, rng)
     back = placed.inverse()
-    source = _look(image, _sampling(back, size))
-    target = _look(image, _sampling(compose(warp, back), size))
+    second_from_target = compose(warp, back, retina.first_from_second.inverse())
+    source = _look(retina.first, _sampling(back, size))
+    target = _look(retina.second, _sampling(second_from_target, size))
     return WarpedPair(source, target, warp)
 
 
-def shrunk(image: VesselImage, longest: int) -> VesselImage:
-    """The image no larger than need be, since every view of it is made from all of it.
-
-    Args:
-        image: to shrink.
-        longest: of its sides afterwards, px.
-    """
+def _shrunk(image: VesselImage, longest: int) -> VesselImage:
     scale = longest / max(image.plane.shape)
     if scale >= 1:
         return image
@@ -91,6 +118,12 @@ def shrunk(image: VesselImage, longest: int) -> VesselImage:
         small(image.fov.astype(np.float32)) > 0.5,
         small(image.vessels.astype(np.float32)) > 0.35,  # thin vessels survive
     )
+
+
+def _resizing(before: VesselImage, after: VesselImage) -> Affine:
+    """From pixels of an image to pixels of its resized copy; corners lie at -0.5 in both."""
+    y, x = np.array(after.plane.shape) / np.array(before.plane.shape)
+    return Affine([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
 
 
 def random_warp(size: int, ranges: WarpRange, rng: np.random.Generator) -> Transform:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def distance_map(vessels: Tensor) -> Tensor:
@@ -118,3 +119,27 @@ def soft_inlier_score(correlation: Tensor, points: Tensor, *, radius: float = 0.
     squared = (points[:, :, None] - cells).square().sum(dim=-1)
     mask = torch.exp(-squared / (2 * radius**2))
     return (mask * correlation.flatten(3).flatten(1, 2)).sum(dim=-1).mean(dim=-1)
+
+
+def matching_loss(correlation: Tensor, true: Tensor, *, temperature: float = 0.07) -> Tensor:
+    """Cross-entropy of each target cell's match among all source cells.
+
+    It teaches the features directly to tell places apart, where the grid loss reaches them only
+    through the regression. The form is that of contrastive learning (van den Oord et al. 2018).
+
+    Args:
+        correlation: B×h×w×H×W in [-1, 1], source cells first.
+        true: where the centres of the target cells lie in the source, B×(H·W)×2 in its unit frame;
+            those outside do not count.
+        temperature: that the correlation is divided by before the softmax.
+
+    Returns:
+        Mean over target cells inside the source, scalar, nats.
+    """
+    batch, height, width = correlation.shape[:3]
+    likely = torch.log_softmax(correlation.flatten(3).flatten(1, 2) / temperature, dim=1)
+    maps = likely.transpose(1, 2).reshape(-1, 1, height, width)
+    places = true.reshape(-1, 1, 1, 2)
+    there = F.grid_sample(maps, places, align_corners=False, padding_mode="border")
+    inside = (true.abs() <= 1).all(dim=-1)
+    return -(there.reshape(batch, -1) * inside).sum() / inside.sum().clamp(min=1)

@@ -1,0 +1,33 @@
+"""What a method is once a network prepares its images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imedbench.core.types import MethodInfo
+from imedbench.methods.weights import Card
+
+
+def wrapper_info(
+    prefix: str, inner: MethodInfo, card: Card, *, paper: str, addition: str
+) -> MethodInfo:
+    """The facts of an inner method joined with those of the network before it.
+
+    Args:
+        prefix: name of the wrapper.
+        inner: the method that registers.
+        card: of the network's weights.
+        paper: that describes the network.
+        addition: what the network does, to follow the inner method's summary.
+    """
+    licences = [name for name in (inner.weights_licence, card.licence) if name != "none"]
+    return replace(
+        inner,
+        name=f"{prefix}+{inner.name}",
+        summary=f"{inner.summary}, {addition}",
+        paper="; ".join(filter(None, (paper, inner.paper))),
+        weights_licence=" AND ".join(dict.fromkeys(licences)),
+        trained_on=tuple(dict.fromkeys((*inner.trained_on, *card.trained_on))),
+        uses_cuda=True,
+        weights=" ".join(filter(None, (inner.weights, card.sha256[:16]))),
+    )
