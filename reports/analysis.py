@@ -20,8 +20,9 @@ from imedbench.statistics import (
 )
 from imedbench.tables import is_failure, penalised, unanswered
 
+#: What methods are ranked by, and examples picked by, wherever a pair has landmarks.
+HEADLINE = "tre_mean"
 _SIGNIFICANT = 0.05
-_NUMBER = r"\d+(?:\.\d+)?"
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The best method against another one, on the same pairs.
+    """One method, such as the best of a split, against another one on the same pairs.
 
     Args:
         other: the other method.
-        difference: mean of other minus best, in the metric's unit.
-        p: Wilcoxon signed-rank, Holm-corrected over the methods of the split.
+        difference: mean of the other minus that of the one, in the metric's unit.
+        p: Wilcoxon signed-rank, Holm-corrected over all that the one is compared with.
         p_failures: McNemar's exact test on who failed.
         detectable: smallest difference that this many pairs would show four times in five.
     """
@@ -97,18 +98,6 @@ class Standing:
     rank_high: float
     probability_best: float
     alike: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FailureReason:
-    """How often a method failed for one reason, and on which pair first."""
-
-    method: str
-    split: str
-    outcome: str
-    reason: str
-    count: int
-    example: str
 
 
 def method_rows(table: pd.DataFrame, split: str, metrics: list[str]) -> list[MethodRow]:
@@ -165,11 +154,11 @@ def beats_doing_nothing(rows: list[MethodRow], best: MethodRow, metric: str) -> 
 
 
 def comparisons(
-    table: pd.DataFrame, split: str, metric: str, best: MethodRow, rest: list[MethodRow]
+    table: pd.DataFrame, split: str, metric: str, one: MethodRow, rest: list[MethodRow]
 ) -> list[Comparison]:
-    """The best method against each other one, paired by image pair."""
+    """One method against each of the others, paired by image pair."""
     part = table[table["split"] == split]
-    first = part[part["method"] == best.method].set_index("pair_id")
+    first = part[part["method"] == one.method].set_index("pair_id")
     results = []
     for row in rest:
         second = part[part["method"] == row.method].set_index("pair_id").loc[first.index]
@@ -227,26 +216,3 @@ def standings(
 def higher_is_better(metric: str) -> bool:
     """Direction of a registered metric."""
     return bool(METRICS.create(metric).info.higher_is_better)
-
-
-def failure_reasons(table: pd.DataFrame) -> list[FailureReason]:
-    """How often each method failed for which reason, unanswered pairs included.
-
-    Reasons that differ only in their numbers count as one; the first is shown.
-    """
-    failed = table[table["outcome"] != "ok"]
-    alike = failed["reason"].str.replace(_NUMBER, "N", regex=True)
-    groups = failed.groupby(
-        [failed["method"], failed["split"], failed["outcome"], alike], sort=False
-    )
-    return [
-        FailureReason(
-            method=str(part["method"].iloc[0]),
-            split=str(part["split"].iloc[0]),
-            outcome=str(part["outcome"].iloc[0]),
-            reason=str(part["reason"].iloc[0]),
-            count=len(part),
-            example=str(part["pair_id"].iloc[0]),
-        )
-        for _, part in groups
-    ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
+from textwrap import fill, shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _CELL_INCHES = 2.4
 _DPI = 100
 _TITLE_LENGTH = 130  # characters that fit over four pictures
+_PANEL_INCHES = 3.0  # height of a panel, unless the row gets too wide
+_ROW_INCHES = 12.0
+_NARROWEST = 0.4  # width by height: a slimmer panel would have no room for its title
+_CHARACTERS_PER_INCH, _LINE_INCHES = 12, 0.18  # of a panel's title
+_GAP_INCHES = 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,37 @@ def draw_examples(examples: Sequence[Example], path: Path) -> None:
     grid = [[view(example) for _, view in views] for example in examples]
     names = [name for name, _ in views]
     _draw_grid(grid, names, [_row_title(example) for example in examples], path)
+
+
+def draw_panels(pictures: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
+    """Draw pictures in a row, all of one height, each under its name.
+
+    Args:
+        pictures: by name, with underscores for spaces; at least one, grey or RGB.
+        path: PNG to write.
+    """
+    aspects = [max(p.shape[1] / p.shape[0], _NARROWEST) for p in pictures.values()]
+    height = min(_PANEL_INCHES, _ROW_INCHES / sum(aspects))
+    titles = [
+        fill(name.replace("_", " "), max(1, int(_CHARACTERS_PER_INCH * height * aspect)))
+        for name, aspect in zip(pictures, aspects, strict=True)
+    ]
+    lines = 1 + max(title.count("\n") for title in titles)
+    full_width = height * sum(aspects) + _GAP_INCHES * (len(aspects) + 1)
+    full_height = height + _GAP_INCHES * 2 + _LINE_INCHES * lines
+    figure = new_figure(full_width, full_height)
+    # Placed by hand: a layout engine would shrink the panels unequally to make room for titles.
+    figure.set_layout_engine("none")
+    left = _GAP_INCHES
+    for picture, title, aspect in zip(pictures.values(), titles, aspects, strict=True):
+        place = (left / full_width, _GAP_INCHES / full_height)
+        size = (height * aspect / full_width, height / full_height)
+        axes = figure.add_axes((*place, *size))
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title, size=10)
+        axes.set(xticks=[], yticks=[], frame_on=False)
+        left += height * aspect + _GAP_INCHES
+    figure.savefig(path)
 
 
 def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:

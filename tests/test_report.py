@@ -11,7 +11,8 @@ import pytest
 from imedbench.config import RunConfig
 from imedbench.core.images import read_image
 from imedbench.opening import open_dataset
-from imedbench.reports.analysis import beats_doing_nothing, failure_reasons, method_rows
+from imedbench.reports.analysis import beats_doing_nothing, method_rows
+from imedbench.reports.failures import failure_reasons
 from imedbench.reports.report import write_report
 from imedbench.results import OpenRun, open_run, score_run
 from imedbench.runner import Silence, run
