@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from imedbench.core.transforms import Affine, DenseField, Transform, compose
-from imedbench.methods.networks.unit_frame import grid_points, to_pixels
+from imedbench.methods.networks.unit_frame import smooth_grid, to_pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,28 +92,34 @@ def register_squares(
     there, here = (
         torch.from_numpy(square.plane)[None, None].to(device) for square in (source, target)
     )
-    grid = grid_points((size, size), here.device)
     warps: list[Warp] = []
     with torch.inference_mode():
+        places = _through(warps, size, here)
         for _ in range(passes):
-            places = _through(warps, grid).reshape(1, size, size, 2)
             seen = F.grid_sample(there - source.outside, places, align_corners=False)
             warps.append(network(seen + source.outside, here))
-        found = to_pixels(_through(warps, grid), (size, size))[0].float().cpu().numpy()
+            places = _through(warps, size, here)
+        found = to_pixels(places, (size, size))[0].float().cpu().numpy()
         correlation = warps[0].correlation[0].float().cpu().numpy()
     y, x = np.mgrid[:size, :size]
-    field = found.reshape(size, size, 2) - np.stack([x, y], axis=-1)
-    moved = DenseField(field)
+    moved = DenseField(found - np.stack([x, y], axis=-1))
     transform = compose(target.from_image, moved, source.from_image.inverse())
     pictures = {"correlation": _mosaic(correlation), "displacement": _moved_lines(moved, size)}
     return DenseAnswer(transform, pictures)
 
 
-def _through(warps: Sequence[Warp], points: Tensor) -> Tensor:
-    """Points of the target in the source; the last warp was found last and comes first."""
-    for warp in reversed(warps):
-        points = warp.source_from_target(points)
-    return points
+def _through(warps: Sequence[Warp], size: int, like: Tensor) -> Tensor:
+    """Where all pixels of the target lie in the source, 1×S×S×2 in its unit frame.
+
+    The warp that was found last comes first.
+    """
+
+    def transform(points: Tensor) -> Tensor:
+        for warp in reversed(warps):
+            points = warp.source_from_target(points)
+        return points
+
+    return smooth_grid(transform, (size, size), device=like.device)
 
 
 def _mosaic(correlation: NDArray[np.float32]) -> NDArray[np.uint8]:

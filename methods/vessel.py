@@ -56,7 +56,7 @@ class VesselMaps:
 
         from imedbench.methods.imed.frame import working_view
 
-        view = working_view(image, _SIZE)
+        view = working_view(image, min(1.0, _SIZE / max(image.size)))
         likely = self._segmenter.probability(view) * view.fov
         native = cv2.resize(likely, image.size, interpolation=cv2.INTER_LINEAR)
         return Image(np.rint(native * 255).astype(np.uint8), VESSELS)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from imedbench.core.types import Image
-from imedbench.methods.imed.frame import working_view
+from imedbench.methods.imed.frame import working_scales, working_view
 from imedbench.methods.imed.lines import centre_lines
 from imedbench.methods.imed.maps import VesselMap, evidence_map, oriented_map, ridge_map
 from imedbench.methods.imed.polish import polish
@@ -77,15 +77,34 @@ def test_an_empty_image_has_no_lines() -> None:
 
 
 @pytest.mark.parametrize("shape", [(600, 400), (401, 733, 3), (100, 120)])
-def test_the_working_frame_keeps_pixel_corners_in_place(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("scale", [0.43, 1.0, 1.7])
+def test_the_working_frame_keeps_pixel_corners_in_place(
+    shape: tuple[int, ...], scale: float
+) -> None:
     rng = np.random.default_rng(0)
     pixels = cv2.GaussianBlur(rng.integers(60, 255, shape, np.uint8), (0, 0), 3)
-    view = working_view(Image(pixels), 256)
+    view = working_view(Image(pixels), scale)
     height, width = view.bright.shape
-    assert max(height, width) == min(256, max(shape[:2]))
+    assert (height, width) == (round(shape[0] * scale), round(shape[1] * scale))
     native = np.array([[-0.5, -0.5, 1], [shape[1] - 0.5, shape[0] - 0.5, 1]]).T
     expected = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])
     np.testing.assert_allclose((view.work_from_native @ native)[:2].T, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "moving", "expected"),
+    [
+        ((1024, 800), (512, 300), (0.5, 1.0)),  # each is shrunk on its own
+        ((512, 512), (100, 100), (1.0, 1.0)),  # a large one keeps a small one as it is
+        ((400, 300), (200, 320), (1.28, 1.28)),  # small ones grow alike
+        ((90, 90), (60, 60), (2.0, 2.0)),  # but no more than twofold
+    ],
+)
+def test_working_scales(
+    fixed: tuple[int, int], moving: tuple[int, int], expected: tuple[float, float]
+) -> None:
+    images = (Image(np.zeros(shape, np.uint8)) for shape in (fixed, moving))
+    assert working_scales(*images, 512) == pytest.approx(expected)
 
 
 def network_of_lines(shift: tuple[float, float]) -> VesselMap:

@@ -1,6 +1,7 @@
 """The whole pipeline on drawn eyes with exact ground truth."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -114,22 +115,26 @@ def test_an_image_without_vessels_is_refused(method: Imed) -> None:
 )
 def test_every_option_still_registers(options: dict[str, object]) -> None:
     pair = make_pair(7, "easy", size=SIZE)
-    answer = Imed(size=SIZE, selfcheck=False, **options).register(pair.fixed, pair.moving)  # type: ignore[arg-type]
-    assert error(answer, pair) < 4
+    method = Imed(size=SIZE, selfcheck=False, **options)  # type: ignore[arg-type]
+    method.prepare("cpu")
+    assert error(method.register(pair.fixed, pair.moving), pair) < 4
 
 
 def test_refinement_is_worth_having() -> None:
     pair = make_pair(8, "imed", size=SIZE)
-    errors = [
-        error(Imed(size=SIZE, refine=kind, selfcheck=False).register(pair.fixed, pair.moving), pair)
-        for kind in ("off", "similarity", "homography")
-    ]
+    errors = []
+    for kind in ("off", "similarity", "homography"):
+        method = Imed(size=SIZE, refine=kind, selfcheck=False)  # type: ignore[arg-type]
+        method.prepare("cpu")
+        errors.append(error(method.register(pair.fixed, pair.moving), pair))
     assert errors[0] > errors[1] > errors[2]
 
 
 def test_the_fast_form_works_on_small_images() -> None:
     pair = make_pair(9, "imed", size=512)
-    answer = ImedFast().register(pair.fixed, pair.moving)
+    method = ImedFast()
+    method.prepare("cpu")
+    answer = method.register(pair.fixed, pair.moving)
     assert error(answer, pair) < 1.5
     assert answer.diagnostics.values["size"] == 256
 
@@ -140,7 +145,7 @@ def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
         shown = method.register(pair.fixed, pair.moving).diagnostics
     assert set(shown.images) == {"fixed_vessels", "moving_vessels"}
     assert all(image.dtype == np.uint8 for image in shown.images.values())
-    assert {"share", "surprise", "overlap"} <= set(shown.values)
+    assert {"share", "surprise", "overlap", "lead"} <= set(shown.values)
     stages = {"normalise", "maps", "lines", "search", "refine", "polish"}
     assert set(times.milliseconds) == stages
 
@@ -152,11 +157,11 @@ def test_the_answer_does_not_depend_on_chance(method: Imed) -> None:
 
 
 def test_more_evidence_means_more_confidence() -> None:
-    base = Evidence(share=0.4, surprise=40, overlap=0.5)
-    assert 0 < confidence(Evidence(0.1, 5, 0.2)) < confidence(base) < 1
-    assert confidence(Evidence(0.5, 40, 0.5)) > confidence(base)
-    assert confidence(Evidence(0.4, 80, 0.5)) > confidence(base)
-    assert confidence(Evidence(0.0, 0.0, 0.0)) < 1e-3
+    base = Evidence(share=0.4, surprise=40, overlap=0.5, lead=0.1)
+    assert 0 < confidence(Evidence(0.1, 5, 0.2, 0.1)) < confidence(base) < 1
+    for name, more in {"share": 0.5, "surprise": 80, "overlap": 0.7, "lead": 0.2}.items():
+        assert confidence(replace(base, **{name: more})) > confidence(base)
+    assert confidence(Evidence(0.0, 0.0, 0.0, 0.0)) < 1e-3
 
 
 def test_info_says_what_was_trained_on_what() -> None:

@@ -1,9 +1,12 @@
 """Pairing and Gauss–Newton: derivatives, known deformations, collapse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from imedbench.methods.imed.distinct import distinct
 from imedbench.methods.imed.lines import Lines
 from imedbench.methods.imed.pairing import agreement, find_pairs, map_points, rotations, scales
 from imedbench.methods.imed.refine import (
@@ -14,6 +17,7 @@ from imedbench.methods.imed.refine import (
     refine,
     slopes,
 )
+from imedbench.methods.imed.selfcheck import Evidence, choose
 from imedbench.methods.imed.shortlist import Round, shortlist
 from imedbench.methods.imed.targets import ask, build_targets
 
@@ -173,6 +177,26 @@ def test_the_shortlist_puts_the_right_pose_first() -> None:
     best = shortlist(table, table, np.concatenate([wrong, near[None]]), rounds)
     assert len(best) == 2
     np.testing.assert_allclose(best[0], np.eye(3), atol=0.3)
+
+
+def test_the_lead_is_over_the_best_different_answer() -> None:
+    wrong, right, worst = Evidence(0.2, 20, 0.5), Evidence(0.6, 30, 0.5), Evidence(0.1, 9, 0.5)
+    best, evidence = choose([wrong, right, worst])
+    assert best == 1
+    assert evidence == replace(right, lead=pytest.approx(np.log(31 / 21)))
+    assert choose([right]) == (0, right)
+    # What counts is the whole evidence: more surprise on fewer of the vessels may be worth less.
+    assert choose([Evidence(0.2, 31, 0.5), right])[0] == 1
+
+
+def test_poses_that_put_the_image_in_one_place_are_one_answer() -> None:
+    poses = np.tile(np.eye(3), (5, 1, 1))
+    poses[1, 0, 2] = 3  # of 256 px: the same
+    poses[2, 0, 2] = 40
+    poses[3, :2, :2] *= 1.3
+    poses[4, 0, 2] = -40
+    assert distinct(poses, SHAPE, 9) == [0, 2, 3, 4]
+    assert distinct(poses, SHAPE, 2) == [0, 2]
 
 
 def test_rotation_and_scale_of_a_pose() -> None:

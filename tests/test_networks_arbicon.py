@@ -19,6 +19,7 @@ from imedbench.methods.networks.unit_frame import (
     apply_affine,
     grid_points,
     resample_affine,
+    smooth_grid,
     to_pixels,
     to_unit,
 )
@@ -87,6 +88,24 @@ def test_resample_and_resample_affine_agree() -> None:
     matrix = [[0.9, 0.1, 0.05], [-0.1, 1.1, 0.0]]
     by_points = affine_warp(matrix).resample(image, (9, 11))
     torch.testing.assert_close(by_points, resample_affine(image, torch.tensor([matrix])))
+
+
+@pytest.mark.parametrize("size", [(9, 11), (1, 6), (176, 176)])
+def test_a_smooth_grid_is_exact_for_affine_and_close_for_curved(size: tuple[int, int]) -> None:
+    affine = torch.tensor(
+        [[[0.9, 0.2, 0.05], [-0.1, 1.1, 0.0]], [[1.0, 0.0, 0.3], [0.0, 1.0, 0.0]]]
+    )
+    grid = grid_points(size)
+    there = apply_affine(affine, grid.expand(2, -1, -1))
+    found = smooth_grid(lambda p: apply_affine(affine, p.expand(2, -1, -1)), size)
+    torch.testing.assert_close(found.reshape(2, -1, 2), there)
+
+    def curved(points: Tensor) -> Tensor:
+        return points + 0.1 * torch.sin(2 * points.flip(-1))
+
+    if size == (176, 176):
+        close = smooth_grid(curved, size).reshape(1, -1, 2)
+        assert (close - curved(grid)).abs().max() * 88 < 0.02  # px
 
 
 def test_an_untrained_network_stays_close_to_the_identity() -> None:

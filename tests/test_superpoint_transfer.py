@@ -11,7 +11,7 @@ from imedbench.core.options import option_defaults, option_types
 from imedbench.core.registry import Registry
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Image, MethodInfo, Registration
-from imedbench.methods import transfer, weights
+from imedbench.methods import transfer, vessel, weights
 from imedbench.methods.networks.cyclegan import Generator
 
 
@@ -118,3 +118,19 @@ def test_a_real_generator_keeps_size_and_type():
     assert fake.shape == image.shape
     assert fake.dtype == np.uint8
     assert (fake[:, :20] == 0).all()
+
+
+def test_a_method_on_vessel_maps_sees_maps_of_the_images_size():
+    found = vessel.VesselMaps(Remembers())
+    found.prepare("cpu")
+    fixed, moving = vessels(dark=False), vessels(dark=True)
+    answer = found.register(fixed, moving)
+    for seen, image in zip(found.method.seen, (fixed, moving), strict=True):
+        assert seen.modality == "vessels"
+        assert seen.size == image.size
+        on_lines = np.abs(image.grey().astype(int) - 120) > 40
+        assert seen.pixels[on_lines].mean() > 4 * seen.pixels[~on_lines].mean()
+    assert set(answer.diagnostics.images) == {"fixed_vessels", "moving_vessels"}
+    assert found.info.name == "vessel+remembers"
+    assert found.info.trained_on[0] == "a/train"
+    assert "drive/train" in found.info.trained_on

@@ -1,4 +1,4 @@
-"""The working frame: an image shrunk to a size the pipeline is fast and well at."""
+"""The working frame: an image resized to where the pipeline is fast and well at."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from imedbench.core.types import Image
 
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+_MOST_GROWTH = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +32,35 @@ class View:
     work_from_native: NDArray[np.float64]
 
 
-def working_view(image: Image, size: int) -> View:
-    """Shrink so that the longer side is at most `size`, find the field of view, even out.
+def working_scales(fixed: Image, moving: Image, size: int) -> tuple[float, float]:
+    """By how much to resize either image of a pair.
 
-    Small images are not enlarged: that adds no detail.
+    Each is shrunk so that its longer side is at most `size`. Where both are smaller they are
+    enlarged alike, at most twofold: filters and networks know vessels of a certain width.
+
+    Args:
+        fixed: the one image.
+        moving: the other.
+        size: px.
+    """
+    longest = [max(image.size) for image in (fixed, moving)]
+    growth = min(max(1.0, size / max(longest)), _MOST_GROWTH)
+    return min(growth, size / longest[0]), min(growth, size / longest[1])
+
+
+def working_view(image: Image, scale: float) -> View:
+    """Resize, find the field of view, even out.
+
+    Args:
+        image: any modality.
+        scale: of the view's pixels to the image's.
     """
     width, height = image.size
-    shrink = min(1.0, size / max(width, height))
-    new_width, new_height = max(round(width * shrink), 8), max(round(height * shrink), 8)
+    new_width, new_height = max(round(width * scale), 8), max(round(height * scale), 8)
     pixels = image.pixels
-    if shrink < 1:
-        pixels = cv2.resize(pixels, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    if (new_width, new_height) != (width, height):
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        pixels = cv2.resize(pixels, (new_width, new_height), interpolation=way)
     fov = field_of_view(pixels)
     x, y = new_width / width, new_height / height
     # Pixel centres are at integers, so the corner of an image is at -0.5 before and after.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from imedbench.methods.imed.distinct import distinct
 from imedbench.methods.imed.lines import Lines
 from imedbench.methods.imed.maps import Mask
 
@@ -26,7 +27,6 @@ _COARSE = 4  # cells of the fine grid, along a side, in one cell of the grid of 
 _BLUR = 0.65  # cells, how far off a vessel may be and still count
 _REACH = 0.875  # of the two images' sides: larger shifts leave too little overlap
 _LEAST_DENSITY = 0.25  # of the usual amount of vessels: emptier overlaps would win by chance
-_DISTINCT = 0.06  # of the moving image's size: poses closer than that are the same
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,9 @@ def search(fixed: Field, moving: Field, span: SearchRange, keep: int) -> Poses:
     still, turning = _sources(fixed, np.zeros(1), cell), _sources(moving, span.rotations(), cell)
     found = [_one_scale(still, turning, cell, scale, span.min_overlap) for scale in span.scales()]
     matrices, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-    return _distinct(matrices, scores, moving.lines.shape, keep)
+    order = np.argsort(-scores, kind="stable")[: 12 * keep]
+    best = order[distinct(matrices[order], moving.lines.shape, keep)]
+    return Poses(matrices[best], scores[best])
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,22 +309,3 @@ def _similarities(
     out[:, :2, 2] = fixed_centres - out[:, :2, :2] @ moving_centre
     out[:, 2, 2] = 1
     return out
-
-
-def _distinct(
-    matrices: Matrices, scores: NDArray[np.float64], shape: tuple[int, int], keep: int
-) -> Poses:
-    """The best poses that move the image to clearly different places."""
-    height, width = shape
-    corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float64)
-    order = np.argsort(-scores, kind="stable")[: 12 * keep]
-    placed = (matrices[order] @ corners)[:, :2]
-    size = np.abs(placed[:, :, 3] - placed[:, :, 0]).max(1)
-    chosen: list[int] = []
-    for k in range(len(order)):
-        gaps = np.abs(placed[chosen] - placed[k]).max(axis=(1, 2))
-        if (gaps > _DISTINCT * size[k]).all():
-            chosen.append(k)
-        if len(chosen) == keep:
-            break
-    return Poses(matrices[order[chosen]], scores[order[chosen]])

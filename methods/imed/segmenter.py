@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.imed.frame import View
 from imedbench.methods.imed.maps import Plane, VesselMap, evidence_map, oriented_map, ridge_map
+from imedbench.methods.imed.options import Segmentation
 from imedbench.methods.networks.unet import UNet
-
-Segmentation = Literal["unet", "oriented", "ridge"]
 
 
 class Segmenter:

@@ -21,7 +21,7 @@ from imedbench.methods.networks.correlation import (
     mutual_matching,
 )
 from imedbench.methods.networks.unet import Encoder, channels_last
-from imedbench.methods.networks.unit_frame import apply_affine, grid_points, resample_affine
+from imedbench.methods.networks.unit_frame import apply_affine, resample_affine, smooth_grid
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -76,8 +76,11 @@ class Warp:
         Returns:
             B×C×height×width.
         """
-        points = grid_points(size, image.device).expand(len(image), -1, -1)
-        grid = self.source_from_target(points).reshape(len(image), *size, 2)
+        grid = smooth_grid(
+            lambda points: self.source_from_target(points.expand(len(image), -1, -1)),
+            size,
+            device=image.device,
+        )
         return F.grid_sample(image, grid, align_corners=False)
 
 

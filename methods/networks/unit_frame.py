@@ -6,7 +6,7 @@ centre i of n lies at (2·i + 1) / n - 1, as torch has it with ``align_corners=F
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -53,3 +53,36 @@ def to_pixels(points: Tensor, size: Sequence[int]) -> Tensor:
     """Unit-frame coordinates as pixels (centres at integers) of a height×width image."""
     scale = torch.tensor([size[1], size[0]], dtype=points.dtype, device=points.device)
     return ((points + 1) * scale - 1) / 2
+
+
+def smooth_grid(
+    transform: Callable[[Tensor], Tensor],
+    size: Sequence[int],
+    *,
+    every: int = 4,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Where a smooth transform sends every pixel centre of an image.
+
+    It is asked at about every fourth pixel each way, the rest is bilinear in between: exact for an
+    affine transform, and a sixteenth of the work.
+
+    Args:
+        transform: 1×N×2 → B×N×2, in unit frames.
+        size: height and width.
+        every: px between the places where it is asked.
+        device: where to make them.
+
+    Returns:
+        B×height×width×2.
+    """
+    counts = [-(-(side - 1) // every) + 1 for side in size]
+    rows, columns = (
+        torch.linspace(1 / side - 1, 1 - 1 / side, count, device=device)
+        for side, count in zip(size, counts, strict=True)
+    )
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    moved = transform(torch.stack([x, y], dim=-1).reshape(1, -1, 2))
+    planes = moved.transpose(1, 2).reshape(len(moved), 2, *counts)
+    fine = F.interpolate(planes, size=list(size), mode="bilinear", align_corners=True)
+    return fine.permute(0, 2, 3, 1)

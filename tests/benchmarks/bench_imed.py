@@ -39,7 +39,7 @@ def pair() -> ImagePair:
 
 @pytest.fixture(scope="module")
 def field(pair: ImagePair) -> Field:
-    view = working_view(pair.fixed, 512)
+    view = working_view(pair.fixed, 1.0)
     return Field(centre_lines(oriented_map(view.bright, view.fov), 4500), view.fov)
 
 
@@ -62,7 +62,7 @@ def test_search(benchmark: BenchmarkFixture, field: Field, degrees: float) -> No
 
 
 def test_vessel_map(benchmark: BenchmarkFixture, pair: ImagePair) -> None:
-    view = working_view(pair.fixed, 512)
+    view = working_view(pair.fixed, 1.0)
     benchmark(oriented_map, view.bright, view.fov)
 
 

@@ -1,0 +1,10 @@
+"""The words that options take; apart, so that listing methods loads no network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Segmentation = Literal["unet", "oriented", "ridge"]
+Hypotheses = Literal["search", "network", "both"]
+Refinement = Literal["homography", "affine", "similarity", "off"]
+Rotation = Literal["auto", "narrow", "all"]
