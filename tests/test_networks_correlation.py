@@ -12,6 +12,7 @@ from torch import Tensor
 from imedbench.methods.networks.conv4d import BatchNorm4d, Conv4d
 from imedbench.methods.networks.correlation import (
     Consensus,
+    OffsetReadout,
     centred,
     cosine_correlation,
     mutual_matching,
@@ -91,3 +92,23 @@ def test_consensus_does_not_care_which_image_is_the_source() -> None:
     correlation = torch.rand(1, 3, 4, 2, 5)
     swapped = net(correlation.permute(0, 3, 4, 1, 2))
     torch.testing.assert_close(swapped.permute(0, 3, 4, 1, 2), net(correlation))
+
+
+def test_offsets_are_read_off_a_shifted_correlation() -> None:
+    """Target cell (i, j) matches source cell (i, j + 1), half a unit of four cells to the right."""
+    features = torch.eye(16).reshape(1, 16, 4, 4)
+    cosines = cosine_correlation(features, torch.roll(features, -1, dims=3))
+    read = OffsetReadout(similarity=60.0)(cosines, torch.zeros_like(cosines))
+    assert read.shape == (1, 3, 4, 4)
+    torch.testing.assert_close(read[0, 0, :, :3], torch.full((4, 3), 0.5))
+    torch.testing.assert_close(read[0, 1], torch.zeros(4, 4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(read[0, 2], torch.ones(4, 4))
+
+
+def test_what_the_consensus_leaves_sways_the_offsets() -> None:
+    even = torch.zeros(1, 1, 2, 1, 1)
+    agreed = torch.tensor([0.0, 2.0]).reshape(1, 1, 2, 1, 1)
+    right = torch.softmax(torch.tensor([0.0, 2.0]), 0)[1].item()
+    x, _, sure = OffsetReadout(agreement=1.0)(even, agreed)[0, :, 0, 0].tolist()
+    assert x == pytest.approx(0.5 * right - 0.5 * (1 - right))
+    assert sure == pytest.approx(right)

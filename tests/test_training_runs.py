@@ -23,7 +23,7 @@ from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
 from imedbench.methods.training.config import RunConfig, read_config
 from imedbench.methods.training.image_pool import ImagePool
 from imedbench.methods.training.modalities import read_modalities
-from imedbench.methods.training.vessel_folders import read_folder
+from imedbench.methods.training.vessel_folders import VesselImage, read_folder
 from imedbench.methods.training.warped_pairs import Retina
 
 TINY: Mapping[str, Any] = {
@@ -225,8 +225,12 @@ def test_rates_of_cyclegan_fall_over_the_second_half(data: list[Path]) -> None:
     np.testing.assert_allclose(factors[6:], [0.8, 0.6, 0.4, 0.2])
 
 
-@pytest.mark.parametrize("kind", ["arbicon", "joint"])
-def test_registration_trainings_run(kind: str, data: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "readout"), [("arbicon", "flat"), ("joint", "flat"), ("joint", "offsets")]
+)
+def test_registration_trainings_run(
+    kind: str, readout: str, data: list[Path], tmp_path: Path
+) -> None:
     sizes: dict[str, Any] = {"widths": (2, 4), "grid": 11, "descriptor": 4, "consensus": (2,)}
     config: RunConfig
     if kind == "arbicon":
@@ -236,13 +240,45 @@ def test_registration_trainings_run(kind: str, data: list[Path], tmp_path: Path)
         arbicon.train(config, data, tmp_path)
     else:
         config = joint.JointConfig(
-            **TINY, **sizes, transformer_weights="", segmentation_weights="", validation_pairs=2
+            **TINY,
+            **sizes,
+            readout=readout,
+            transformer_weights="",
+            segmentation_weights="",
+            validation_pairs=2,
         )
         joint.train(config, data, tmp_path)
     net = weights.load(kind, tmp_path)
     output = net(torch.rand(1, 1, 22, 22), torch.rand(1, 1, 22, 22))
     warp = output if kind == "arbicon" else output.warp
     assert torch.isfinite(warp.source_from_target(torch.zeros(1, 3, 2))).all()
+
+
+@pytest.mark.parametrize("readout", ["flat", "offsets"])
+def test_the_joint_network_starts_from_the_shipped_parts(readout: str) -> None:
+    size = weights.read_card("arbicon").arguments
+    config = joint.JointConfig(
+        grid=size["grid"],
+        descriptor=size["descriptor"],
+        consensus=tuple(size["consensus"]),
+        readout=readout,
+        registration_weights="arbicon",
+    )
+    state = joint.JointTask(config, [[eye_of_lines()], [eye_of_lines()]]).net.state_dict()
+    arbicon_state, vessels = (weights.load(name).state_dict() for name in ("arbicon", "vessels"))
+    for ours, theirs in {
+        "head.affine.layers.0.weight": arbicon_state["head.affine.layers.0.weight"],
+        "unet.down.0.conv1.weight": arbicon_state["encoder.down.0.conv1.weight"],
+        "unet.up.0.conv1.weight": vessels["up.0.conv1.weight"],
+    }.items():
+        assert torch.equal(state[ours], theirs)
+    assert ("head.offsets.weights" in state) == (readout == "offsets")
+
+
+def eye_of_lines() -> Retina:
+    image, vessels = draw_eye(0, dark=False)
+    plane = (image / 255).astype(np.float32)
+    return Retina.seen_once(VesselImage("drawn", plane, np.ones_like(vessels, bool), vessels > 0))
 
 
 def test_the_inlier_score_is_highest_for_the_true_warp() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from imedbench.methods.networks.correlation import (
     Consensus,
+    OffsetReadout,
     centred,
     cosine_correlation,
     mutual_matching,
@@ -24,6 +26,7 @@ from imedbench.methods.networks.unet import Encoder, channels_last
 from imedbench.methods.networks.unit_frame import apply_affine, resample_affine, smooth_grid
 
 Encode = Callable[[Tensor], Tensor]
+Readout = Literal["flat", "offsets"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,15 +160,22 @@ class RegistrationHead(nn.Module):
         grid: side of the square feature maps, cells.
         descriptor: size of the transformation descriptor.
         consensus: channels of the 4-D convolutions.
+        readout: what the descriptor is made from: ``flat``, the whole correlation, as in the paper;
+            ``offsets``, see `OffsetReadout`.
     """
 
     def __init__(
-        self, grid: int = 15, descriptor: int = 256, consensus: Sequence[int] = (10, 10)
+        self,
+        grid: int = 15,
+        descriptor: int = 256,
+        consensus: Sequence[int] = (10, 10),
+        readout: Readout = "flat",
     ) -> None:
         super().__init__()
         self.affine = AffineStage(grid)
         self.consensus = Consensus(consensus)
-        self.describe = nn.Linear(grid**4, descriptor)
+        self.offsets = OffsetReadout() if readout == "offsets" else None
+        self.describe = nn.Linear(3 * grid**2 if self.offsets else grid**4, descriptor)
         self.predictor = DisplacementPredictor(descriptor)
 
     def forward(
@@ -185,9 +195,10 @@ class RegistrationHead(nn.Module):
         goal = centred(target_features)
         first = self.first_stage(source_features, target_features)
         nearer = centred(encode(resample_affine(source, first.affine.detach())))
-        second = mutual_matching(F.relu(cosine_correlation(nearer, goal)))
-        agreed = mutual_matching(self.consensus(second))
-        descriptor = self.describe(agreed.flatten(1))
+        cosines = cosine_correlation(nearer, goal)
+        agreed = mutual_matching(self.consensus(mutual_matching(F.relu(cosines))))
+        told = agreed if self.offsets is None else self.offsets(cosines, agreed)
+        descriptor = self.describe(told.flatten(1))
         return Warp(first.affine, descriptor, self.predictor, first.correlation)
 
     def first_stage(self, source_features: Tensor, target_features: Tensor) -> FirstStage:

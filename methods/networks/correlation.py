@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imedbench.methods.networks.conv4d import BatchNorm4d, Conv4d
+from imedbench.methods.networks.unit_frame import grid_points
 
 
 def cosine_correlation(source: Tensor, target: Tensor) -> Tensor:
@@ -78,3 +79,38 @@ class Consensus(nn.Module):
         back = self.layers(correlation.permute(0, 3, 4, 1, 2)[:, None])[:, 0]
         agreed: Tensor = there + back.permute(0, 3, 4, 1, 2)
         return agreed
+
+
+class OffsetReadout(nn.Module):
+    """How far each target cell's matches lie from it, and how sure that is.
+
+    A soft arg-max: what a transformation descriptor has to learn from the whole correlation stands
+    here as numbers, so that it learns from far fewer pairs than from the flattened correlation.
+
+    Args:
+        similarity: weight of the plain cosines in the match, to start with.
+        agreement: weight of what the consensus left, to start with.
+    """
+
+    def __init__(self, similarity: float = 14.0, agreement: float = 1.0) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([similarity, agreement]))
+
+    def forward(self, cosines: Tensor, agreed: Tensor) -> Tensor:
+        """Read off both correlations.
+
+        Args:
+            cosines: B×h×w×H×W in [-1, 1], source cells first.
+            agreed: the same after the consensus, ≥ 0.
+
+        Returns:
+            B×3×H×W: offset in x and y in the unit frame, and the weight of the best match.
+        """
+        shape = cosines.shape[1:]
+        evidence = self.weights[0] * cosines + self.weights[1] * agreed
+        match = torch.softmax(evidence.flatten(3).flatten(1, 2), dim=1)
+        there = grid_points(shape[:2], match.device)[0].to(match.dtype)
+        here = grid_points(shape[2:], match.device)[0].to(match.dtype)
+        offset = torch.einsum("bsn,sc->bcn", match, there) - here.T
+        sure = match.amax(dim=1, keepdim=True)
+        return torch.cat([offset, sure], dim=1).reshape(-1, 3, *shape[2:])

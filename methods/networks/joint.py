@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from imedbench.methods.networks.arbicon import RegistrationHead, Warp
+from imedbench.methods.networks.arbicon import Readout, RegistrationHead, Warp
 from imedbench.methods.networks.cyclegan import Generator
 from imedbench.methods.networks.unet import UNet, channels_last
 
@@ -39,6 +39,7 @@ class JointNetwork(nn.Module):
         grid: cells a side of its last level.
         descriptor: size of the transformation descriptor.
         consensus: channels of the 4-D convolutions.
+        readout: see `RegistrationHead`.
         generator_width: of the modality transformer; 0 for none, when both images are of one
             modality already.
         generator_blocks: of the modality transformer.
@@ -50,6 +51,7 @@ class JointNetwork(nn.Module):
         grid: int = 15,
         descriptor: int = 256,
         consensus: Sequence[int] = (10, 10),
+        readout: Readout = "flat",
         generator_width: int = 16,
         generator_blocks: int = 4,
     ) -> None:
@@ -57,7 +59,7 @@ class JointNetwork(nn.Module):
         self.size = grid * 2 ** (len(widths) - 1)
         self.transformer = Generator(generator_width, generator_blocks) if generator_width else None
         self.unet = channels_last(UNet(widths))
-        self.head = RegistrationHead(grid, descriptor, consensus)
+        self.head = RegistrationHead(grid, descriptor, consensus, readout)
         if self.transformer is not None:
             self.transformer.requires_grad_(False).eval()
 

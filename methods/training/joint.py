@@ -48,6 +48,7 @@ class JointConfig(PairConfig):
         grid: cells a side of its last level.
         descriptor: size of the transformation descriptor.
         consensus: channels of the 4-D convolutions.
+        readout: ``flat``, the paper's, or ``offsets``, which learns from fewer pairs.
         transformer_weights: name of the shipped generator from colour fundus to OCTA, which stays
             frozen; empty to show both images with bright vessels instead.
         segmentation_weights: name of a shipped U-Net to start from; empty for none.
@@ -65,6 +66,7 @@ class JointConfig(PairConfig):
     grid: int = 15
     descriptor: int = 256
     consensus: tuple[int, ...] = (10, 10)
+    readout: str = "flat"
     transformer_weights: str = "cf_to_octa"
     segmentation_weights: str = "vessels"
     registration_weights: str = ""
@@ -200,6 +202,7 @@ def _arguments(config: JointConfig) -> dict[str, Any]:
         "grid": config.grid,
         "descriptor": config.descriptor,
         "consensus": list(config.consensus),
+        "readout": config.readout,
         "generator_width": generator["width"],
         "generator_blocks": generator["blocks"],
     }
@@ -214,5 +217,8 @@ def _start(net: JointNetwork, config: JointConfig) -> None:
     if config.registration_weights:
         arbicon = weights.load(config.registration_weights)
         assert isinstance(arbicon, ArbiconNet)
-        net.head.load_state_dict(arbicon.head.state_dict())
+        head = arbicon.head.state_dict()
+        if config.readout == "offsets":  # its descriptor is another one and starts afresh
+            head = {k: v for k, v in head.items() if not k.startswith("describe.")}
+        net.head.load_state_dict(head, strict=config.readout == "flat")
         net.unet.load_state_dict(arbicon.encoder.state_dict(), strict=False)
