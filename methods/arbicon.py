@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
-from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
+from imedbench.core.types import Diagnostics, Image, Registration
 from imedbench.methods import weights
+from imedbench.methods.method_info import dense_info
 
 if TYPE_CHECKING:
     from imedbench.methods.dense_registration import Square
@@ -32,16 +33,11 @@ class Arbicon:
     def __init__(self, *, passes: int = 1, polarity: Polarity = "bright") -> None:
         self.passes = passes
         self.polarity: Polarity = polarity
-        card = weights.read_card(WEIGHTS)
-        self.info = MethodInfo(
-            name="arbicon",
+        self.info = dense_info(
+            "arbicon",
+            weights.read_card(WEIGHTS),
             summary="dense displacement from a 4-D correlation of features",
-            family="dense",
             paper="Chen et al., NeurIPS 2019",
-            weights_licence=card.licence,
-            weights=card.sha256[:16],
-            trained_on=card.trained_on,
-            uses_cuda=True,
         )
 
     def prepare(self, device: str) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
-from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
+from imedbench.core.types import Diagnostics, Image, Registration
 from imedbench.methods import weights
+from imedbench.methods.method_info import dense_info
 from imedbench.methods.transfer import TRANSFER_SIZE, OctaLook
 
 if TYPE_CHECKING:
@@ -28,16 +29,11 @@ class ImedJoint:
 
     def __init__(self, *, passes: int = 1, transfer_size: int = TRANSFER_SIZE) -> None:
         self.passes, self.transfer_size = passes, transfer_size
-        card = weights.read_card(WEIGHTS)
-        self.info = MethodInfo(
-            name="imed-joint",
+        self.info = dense_info(
+            "imed-joint",
+            weights.read_card(WEIGHTS),
             summary="CycleGAN, then one encoder for vessels and a dense displacement",
-            family="dense",
             paper="Dong, Nie and Wei, SUSTech, 2022",
-            weights_licence=card.licence,
-            weights=card.sha256[:16],
-            trained_on=card.trained_on,
-            uses_cuda=True,
         )
 
     def prepare(self, device: str) -> None:

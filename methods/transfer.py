@@ -15,7 +15,7 @@ from imedbench.core.registry import WRAPPERS
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, Method, Pixels, Registration
 from imedbench.methods import weights
-from imedbench.methods.wrapper_info import wrapper_info
+from imedbench.methods.method_info import wrapper_info
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ from imedbench.core.registry import WRAPPERS
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, Method, Registration
 from imedbench.methods import weights
-from imedbench.methods.wrapper_info import wrapper_info
+from imedbench.methods.method_info import wrapper_info
 
 VESSELS = "vessels"  # name of the weights, and modality of the maps
 _SIZE = 512  # px, longer side of the images at which the network finds vessels best

@@ -13,10 +13,13 @@ from imedbench.methods.networks.conv4d import BatchNorm4d, Conv4d
 from imedbench.methods.networks.correlation import (
     Consensus,
     OffsetReadout,
+    SolvedAffine,
     centred,
     cosine_correlation,
     mutual_matching,
+    soft_matches,
 )
+from imedbench.methods.networks.unit_frame import grid_points
 
 
 def test_cosine_correlation_equals_the_formula_cell_by_cell() -> None:
@@ -94,21 +97,45 @@ def test_consensus_does_not_care_which_image_is_the_source() -> None:
     torch.testing.assert_close(swapped.permute(0, 3, 4, 1, 2), net(correlation))
 
 
-def test_offsets_are_read_off_a_shifted_correlation() -> None:
+def shifted_right() -> Tensor:
     """Target cell (i, j) matches source cell (i, j + 1), half a unit of four cells to the right."""
     features = torch.eye(16).reshape(1, 16, 4, 4)
-    cosines = cosine_correlation(features, torch.roll(features, -1, dims=3))
-    read = OffsetReadout(similarity=60.0)(cosines, torch.zeros_like(cosines))
-    assert read.shape == (1, 3, 4, 4)
-    torch.testing.assert_close(read[0, 0, :, :3], torch.full((4, 3), 0.5))
-    torch.testing.assert_close(read[0, 1], torch.zeros(4, 4), atol=1e-6, rtol=0)
-    torch.testing.assert_close(read[0, 2], torch.ones(4, 4))
+    return cosine_correlation(features, torch.roll(features, -1, dims=3))
+
+
+def test_soft_matches_of_a_shifted_correlation() -> None:
+    found = soft_matches(60 * shifted_right())
+    inner = found.offset.reshape(4, 4, 2)[:, :3]  # the last column's match has left the image
+    torch.testing.assert_close(inner, torch.tensor([0.5, 0.0]).expand(4, 3, 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.sure, torch.ones(1, 16))
+    even = soft_matches(torch.zeros(1, 2, 3, 1, 1))
+    torch.testing.assert_close(even.sure, torch.full((1, 1), 1 / 6))
+    torch.testing.assert_close(even.offset, torch.zeros(1, 1, 2))
+
+
+def test_the_solved_affine_is_the_least_squares_one() -> None:
+    """Features that tell every cell, seen through a known affine map of the cells."""
+    side = 12
+    there = grid_points((side, side))[0]
+    true = torch.tensor([[0.9, 0.1, 0.05], [-0.08, 1.05, -0.1]])
+    moved = there @ true[:, :2].T + true[:, 2]
+
+    def seen(points: Tensor) -> Tensor:
+        near = torch.exp(-(torch.cdist(points, there) ** 2) / 0.05)
+        return near.T.reshape(1, -1, side, side)
+
+    correlation = cosine_correlation(seen(there), seen(moved))
+    found = SolvedAffine(similarity=200.0, prior=1e-6)(correlation)
+    torch.testing.assert_close(found[0], true, atol=0.03, rtol=0)
+    strict = SolvedAffine(similarity=200.0, prior=1e3)(correlation)
+    torch.testing.assert_close(strict[0, :, :2], torch.eye(2), atol=1e-3, rtol=0)
 
 
 def test_what_the_consensus_leaves_sways_the_offsets() -> None:
     even = torch.zeros(1, 1, 2, 1, 1)
     agreed = torch.tensor([0.0, 2.0]).reshape(1, 1, 2, 1, 1)
-    right = torch.softmax(torch.tensor([0.0, 2.0]), 0)[1].item()
-    x, _, sure = OffsetReadout(agreement=1.0)(even, agreed)[0, :, 0, 0].tolist()
-    assert x == pytest.approx(0.5 * right - 0.5 * (1 - right))
-    assert sure == pytest.approx(right)
+    left, right = torch.softmax(torch.tensor([0.0, 2.0]), 0).tolist()
+    x, y, sure = OffsetReadout(agreement=1.0)(even, agreed)[0, 0].tolist()
+    assert x == pytest.approx(0.5 * right - 0.5 * left)
+    assert y == 0
+    assert sure == pytest.approx(left**left * right**right)

@@ -267,12 +267,16 @@ def test_the_joint_network_starts_from_the_shipped_parts(readout: str) -> None:
     state = joint.JointTask(config, [[eye_of_lines()], [eye_of_lines()]]).net.state_dict()
     arbicon_state, vessels = (weights.load(name).state_dict() for name in ("arbicon", "vessels"))
     for ours, theirs in {
-        "head.affine.layers.0.weight": arbicon_state["head.affine.layers.0.weight"],
+        "head.consensus.layers.0.weight": arbicon_state["head.consensus.layers.0.weight"],
         "unet.down.0.conv1.weight": arbicon_state["encoder.down.0.conv1.weight"],
         "unet.up.0.conv1.weight": vessels["up.0.conv1.weight"],
     }.items():
         assert torch.equal(state[ours], theirs)
-    assert ("head.offsets.weights" in state) == (readout == "offsets")
+    same = "head.affine.layers.0.weight"
+    if readout == "flat":
+        assert torch.equal(state[same], arbicon_state[same])
+    else:
+        assert same not in state
 
 
 def eye_of_lines() -> Retina:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from imedbench.methods.networks.correlation import (
     Consensus,
     OffsetReadout,
+    SolvedAffine,
     centred,
     cosine_correlation,
     mutual_matching,
@@ -160,8 +161,8 @@ class RegistrationHead(nn.Module):
         grid: side of the square feature maps, cells.
         descriptor: size of the transformation descriptor.
         consensus: channels of the 4-D convolutions.
-        readout: what the descriptor is made from: ``flat``, the whole correlation, as in the paper;
-            ``offsets``, see `OffsetReadout`.
+        readout: how correlations are read: ``flat``, by regression over all of them, as in the
+            paper; ``offsets``, by a soft arg-max, see `SolvedAffine` and `OffsetReadout`.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class RegistrationHead(nn.Module):
         readout: Readout = "flat",
     ) -> None:
         super().__init__()
-        self.affine = AffineStage(grid)
+        self.affine = AffineStage(grid) if readout == "flat" else SolvedAffine()
         self.consensus = Consensus(consensus)
         self.offsets = OffsetReadout() if readout == "offsets" else None
         self.describe = nn.Linear(3 * grid**2 if self.offsets else grid**4, descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -81,18 +82,75 @@ class Consensus(nn.Module):
         return agreed
 
 
+@dataclass(frozen=True, eq=False)
+class SoftMatches:
+    """Where the cells of the target lie in the source, by a soft arg-max.
+
+    Args:
+        here: centres of the target's cells, N×2 in its unit frame.
+        offset: from there to the matches, B×N×2.
+        sure: one over the number of cells that a match spreads over, B×N in (0, 1].
+    """
+
+    here: Tensor
+    offset: Tensor
+    sure: Tensor
+
+
+def soft_matches(evidence: Tensor) -> SoftMatches:
+    """Average the source's cells, weighted by a softmax over how much speaks for each.
+
+    Args:
+        evidence: B×h×w×H×W, source cells first, log odds.
+    """
+    shape = evidence.shape[1:]
+    match = torch.softmax(evidence.flatten(3).flatten(1, 2), dim=1)
+    there, here = (grid_points(s, match.device)[0].to(match.dtype) for s in (shape[:2], shape[2:]))
+    offset = torch.einsum("bsn,sc->bnc", match, there) - here
+    entropy = -(match * (match + 1e-9).log()).sum(dim=1)
+    return SoftMatches(here, offset, torch.exp(-entropy))
+
+
+class SolvedAffine(nn.Module):
+    """The affine transform nearest to the soft matches of a correlation, in closed form.
+
+    It has next to nothing to learn, where a regression over the correlation has to be shown every
+    motion. The prior is on no motion.
+
+    Args:
+        similarity: weight of the cosines in the match, to start with.
+        prior: of the linear part, relative to the weight of all matches, to start with.
+    """
+
+    def __init__(self, similarity: float = 25.0, prior: float = 0.01) -> None:
+        super().__init__()
+        self.similarity = nn.Parameter(torch.tensor(similarity))
+        self.log_prior = nn.Parameter(torch.tensor(prior).log())
+
+    def forward(self, correlation: Tensor) -> Tensor:
+        """Source points from target points, B×h×w×H×W → B×2×3."""
+        found = soft_matches(self.similarity * correlation.float())
+        rows = torch.cat([found.here, torch.ones_like(found.here[:, :1])], dim=1)
+        weighted = rows * found.sure[..., None]
+        zero = self.log_prior.new_zeros(())
+        prior = torch.stack([self.log_prior.exp(), self.log_prior.exp(), zero]).diag()
+        normal = weighted.transpose(1, 2) @ rows + prior * found.sure.sum(dim=1)[:, None, None]
+        change = torch.linalg.solve(normal, weighted.transpose(1, 2) @ found.offset)
+        return change.transpose(1, 2) + torch.eye(2, 3, device=change.device)
+
+
 class OffsetReadout(nn.Module):
     """How far each target cell's matches lie from it, and how sure that is.
 
-    A soft arg-max: what a transformation descriptor has to learn from the whole correlation stands
-    here as numbers, so that it learns from far fewer pairs than from the flattened correlation.
+    What a transformation descriptor has to learn from the whole correlation stands here as
+    numbers, so that it learns from far fewer pairs.
 
     Args:
-        similarity: weight of the plain cosines in the match, to start with.
+        similarity: weight of the cosines in the match, to start with.
         agreement: weight of what the consensus left, to start with.
     """
 
-    def __init__(self, similarity: float = 14.0, agreement: float = 1.0) -> None:
+    def __init__(self, similarity: float = 25.0, agreement: float = 1.0) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.tensor([similarity, agreement]))
 
@@ -104,13 +162,7 @@ class OffsetReadout(nn.Module):
             agreed: the same after the consensus, ≥ 0.
 
         Returns:
-            B×3×H×W: offset in x and y in the unit frame, and the weight of the best match.
+            B×(H·W)×3: offset in x and y in the unit frame, and how sure it is.
         """
-        shape = cosines.shape[1:]
-        evidence = self.weights[0] * cosines + self.weights[1] * agreed
-        match = torch.softmax(evidence.flatten(3).flatten(1, 2), dim=1)
-        there = grid_points(shape[:2], match.device)[0].to(match.dtype)
-        here = grid_points(shape[2:], match.device)[0].to(match.dtype)
-        offset = torch.einsum("bsn,sc->bcn", match, there) - here.T
-        sure = match.amax(dim=1, keepdim=True)
-        return torch.cat([offset, sure], dim=1).reshape(-1, 3, *shape[2:])
+        found = soft_matches(self.weights[0] * cosines + self.weights[1] * agreed)
+        return torch.cat([found.offset, found.sure[..., None]], dim=-1)

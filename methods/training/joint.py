@@ -218,7 +218,7 @@ def _start(net: JointNetwork, config: JointConfig) -> None:
         arbicon = weights.load(config.registration_weights)
         assert isinstance(arbicon, ArbiconNet)
         head = arbicon.head.state_dict()
-        if config.readout == "offsets":  # its descriptor is another one and starts afresh
-            head = {k: v for k, v in head.items() if not k.startswith("describe.")}
+        if config.readout == "offsets":  # the rest reads its correlation in another way
+            head = {k: v for k, v in head.items() if k.startswith("consensus.")}
         net.head.load_state_dict(head, strict=config.readout == "flat")
         net.unet.load_state_dict(arbicon.encoder.state_dict(), strict=False)

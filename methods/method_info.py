@@ -1,4 +1,4 @@
-"""What a method is once a network prepares its images."""
+"""What a method is, read off the cards of the networks it works with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ from dataclasses import replace
 
 from imedbench.core.types import MethodInfo
 from imedbench.methods.weights import Card
+
+
+def dense_info(name: str, card: Card, *, summary: str, paper: str) -> MethodInfo:
+    """The facts of a method that is one network and predicts a dense transform.
+
+    Args:
+        name: of the method.
+        card: of its weights.
+        summary: what it does, one line.
+        paper: that describes it.
+    """
+    return MethodInfo(
+        name=name,
+        summary=summary,
+        family="dense",
+        paper=paper,
+        weights_licence=card.licence,
+        weights=card.sha256[:16],
+        trained_on=card.trained_on,
+        uses_cuda=True,
+    )
 
 
 def wrapper_info(
