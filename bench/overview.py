@@ -46,7 +46,8 @@ def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         BadInput: when nothing has that name.
     """
     for kind, registry in REGISTRIES.items():
-        if name in registry.names():
+        # A wrapped method, transfer+sift, is not listed, but it is described like any other.
+        if name in registry.names() or ("+" in name and registry.wrappers):
             facts = {"kind": kind.removesuffix("s"), **asdict(_info(registry, name))}
             return {"name": name, **facts}, _options(registry, name)
     everything = [n for registry in REGISTRIES.values() for n in registry.names()]

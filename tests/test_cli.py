@@ -224,6 +224,12 @@ def test_info_tells_facts_and_options(cli: Cli) -> None:
     assert {o["name"]: o["default"] for o in facts["options"]}["model"] == "homography"
     root = json.loads(cli("info", "manifest", "--json").out)["options"]
     assert root == [{"name": "root", "type": "Path", "default": "needed"}]
+    wrapped = cli("info", "vessel+sift")
+    assert "ratio" in wrapped.out
+    assert "on maps of vessels" in wrapped.out
+    switches = cli("info", "imed").out
+    assert "off" in switches
+    assert "False" not in switches
     unknown = cli("info", "siftt")
     assert unknown.code == 2
     assert "did you mean sift" in unknown.err

@@ -64,13 +64,21 @@ def info_command(
     if json:
         print_json({**facts, "options": options})
         return
-    print_table(str(facts["name"]), ["fact", "value"], [[k, _text(v)] for k, v in facts.items()])
+    print_table(str(facts["name"]), ["fact", "value"], [[k, _fact(v)] for k, v in facts.items()])
     if options:
         rows = [[o["name"], o["type"], _text(o["default"])] for o in options]
         print_table(f"options, as {name}:OPTION=VALUE", ["option", "type", "default"], rows)
 
 
+def _fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _text(value)
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(map(str, sorted(value))) or "–"
     return str(value) if value not in ("", None) else "–"
