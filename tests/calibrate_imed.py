@@ -28,35 +28,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stress_imed import Case, cases, project
 
 from imedbench.core.types import Image
-from imedbench.methods.imed.attempt import Effort, attempt
-from imedbench.methods.imed.frame import working_scales
 from imedbench.methods.imed.method import Imed
-from imedbench.methods.imed.prepare import prepare
-from imedbench.methods.imed.propose import Proposer
+from imedbench.methods.imed.selfcheck import ENOUGH_LEAD
 
 SETS = ("fields", "degraded", "quarter", "warps", "unrelated", "unrelated_eyes")
 RIGHT, WRONG = 5.0, 10.0  # px of mean landmark error; what lies between is left out
 FOLDS = 5
-ENOUGH_LEAD = 0.2
 
 
 def attempts(method: Imed, case: Case) -> Iterator[dict[str, Any]]:
     """What every attempt of the method's plan has to say for itself, and whether it is right."""
-    images = Image(case.fixed), Image(case.moving)
-    effort = Effort(method.refine, method.polish, method.finalists, method.last_steps)
-    for size, span in method._plan():
-        scales = working_scales(*images, size)
-        fixed, moving = (
-            prepare(i, s, method._segmenter) for i, s in zip(images, scales, strict=True)
-        )
-        if min(len(side.field.lines) for side in (fixed, moving)) < 30:
-            continue
-        propose = Proposer(span, method.candidates, method.hypotheses, None, "cpu")
-        found = attempt(fixed, moving, propose, effort)
+    for found in method.attempts(Image(case.fixed), Image(case.moving)):
         evidence, error = found.evidence, np.inf
         if len(case.moving_points):
-            native = np.linalg.inv(fixed.view.work_from_native) @ found.pose
-            mapped = project(native @ moving.view.work_from_native, case.moving_points)
+            mapped = project(found.native_pose, case.moving_points)
             error = float(np.linalg.norm(mapped - case.fixed_points, axis=1).mean())
         yield {
             "share": evidence.share,

@@ -89,3 +89,6 @@ def test_what_is_wrong_is_named(pairs: Path) -> None:
     (pairs / "marks.csv").unlink()
     with pytest.raises(BadInput, match=r"marks.csv: landmarks cannot be read"):
         read_retinas([pairs], "train", (1.0,), "", "vessels")
+    (pairs / "pairs.csv").write_text("pair_id,split,fixed\na,train,octa.png\n")
+    with pytest.raises(BadInput, match=r"pairs.csv: no column landmarks, moving"):
+        read_retinas([pairs], "train", (1.0,), "", "vessels")

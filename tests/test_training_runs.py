@@ -279,6 +279,11 @@ def test_the_joint_network_starts_from_the_shipped_parts(readout: str) -> None:
         assert same not in state
 
 
+def test_an_unknown_readout_is_refused() -> None:
+    with pytest.raises(BadInput, match="readout must be one of flat, offsets"):
+        joint.JointTask(joint.JointConfig(readout="offset"), [])
+
+
 def eye_of_lines() -> Retina:
     image, vessels = draw_eye(0, dark=False)
     plane = (image / 255).astype(np.float32)

@@ -64,6 +64,12 @@ class Found:
     evidence: Evidence
     confidence: float
 
+    @property
+    def native_pose(self) -> Matrix:
+        """3×3 fixed_from_moving, between the images' own pixels."""
+        to_fixed = np.linalg.inv(self.fixed.view.work_from_native)
+        return np.asarray(to_fixed @ self.pose @ self.moving.view.work_from_native)
+
 
 def attempt(fixed: Prepared, moving: Prepared, propose: Propose, effort: Effort) -> Found:
     """Propose poses, refine the likeliest, polish the best and judge it.

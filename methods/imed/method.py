@@ -11,6 +11,7 @@ again at another size and over all rotations; if nothing convinces, it says that
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,13 +23,20 @@ from imedbench.core.stages import stage
 from imedbench.core.transforms import Homography
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
-from imedbench.methods.imed.options import Hypotheses, Refinement, Rotation, Segmentation
+from imedbench.methods.imed.options import (
+    NETWORK_WEIGHTS,
+    VESSEL_WEIGHTS,
+    Hypotheses,
+    Refinement,
+    Rotation,
+    Segmentation,
+)
+from imedbench.methods.transfer import TRANSFER_WEIGHTS, OctaLook
 
 if TYPE_CHECKING:
     from imedbench.methods.imed.attempt import Found
     from imedbench.methods.imed.search import SearchRange
 
-VESSEL_WEIGHTS = "vessels"
 _FEWEST_POINTS = 30
 _NARROW_DEG = 40.0  # most pairs are turned less
 _SURE = 0.95  # confidence at which the search ends
@@ -50,7 +58,7 @@ class Imed:
             goes on, where that finds nothing sure, to another size and to the full circle.
         candidates: how many poses of the search are looked at closely.
         refine: the most general transform that the refinement may reach; ``off`` returns the
-            best similarity of the search.
+            best of the proposals as it is.
         polish: align the maps below a pixel at the end.
         selfcheck: refuse transforms that meet too few vessels.
     """
@@ -90,8 +98,8 @@ class Imed:
     def _weights(self) -> list[str]:
         used = {
             VESSEL_WEIGHTS: self.segmentation == "unet",
-            "arbicon": self.hypotheses != "search",
-            "cf_to_octa": self.transfer,
+            NETWORK_WEIGHTS: self.hypotheses != "search",
+            TRANSFER_WEIGHTS: self.transfer,
         }
         return [name for name, is_used in used.items() if is_used]
 
@@ -99,7 +107,6 @@ class Imed:
         """Load the networks."""
         from imedbench.methods.imed.propose import load_network
         from imedbench.methods.imed.segmenter import Segmenter
-        from imedbench.methods.transfer import TRANSFER_WEIGHTS, OctaLook
 
         self._device = device
         self._segmenter = Segmenter(self.segmentation, VESSEL_WEIGHTS, device)
@@ -110,6 +117,21 @@ class Imed:
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
+        best: Found | None = None
+        for found in self.attempts(fixed, moving):
+            best = found if best is None or found.confidence > best.confidence else best
+            if best.confidence >= _SURE:
+                break
+        if best is None:
+            return Registration.failed("hardly any vessels in one of the images")
+        return self._answer(best)
+
+    def attempts(self, fixed: Image, moving: Image) -> Iterator[Found]:
+        """Try one plan after the other, for as long as the caller asks for more.
+
+        Yields:
+            What each attempt found; nothing for one that sees hardly any vessels.
+        """
         from imedbench.methods.imed.attempt import Effort, attempt
         from imedbench.methods.imed.frame import working_scales
         from imedbench.methods.imed.prepare import prepare
@@ -117,20 +139,13 @@ class Imed:
 
         effort = Effort(self.refine, self.polish, self.finalists, self.last_steps)
         images = [self._shown(fixed), self._shown(moving)]
-        best: Found | None = None
         for size, span in self._plan():
             scales = working_scales(images[0], images[1], size)
             sides = [prepare(i, s, self._segmenter) for i, s in zip(images, scales, strict=True)]
             if min(len(side.field.lines) for side in sides) < _FEWEST_POINTS:
                 continue
             propose = Proposer(span, self.candidates, self.hypotheses, self._network, self._device)
-            found = attempt(sides[0], sides[1], propose, effort)
-            best = found if best is None or found.confidence > best.confidence else best
-            if best.confidence >= _SURE:
-                break
-        if best is None:
-            return Registration.failed("hardly any vessels in one of the images")
-        return self._answer(best)
+            yield attempt(sides[0], sides[1], propose, effort)
 
     def _shown(self, image: Image) -> Image:
         if self._look is None:
@@ -165,9 +180,8 @@ class Imed:
         if self.selfcheck and found.confidence < _BELIEVED:
             met = f"{100 * evidence.share:.0f} % more of the vessels meet than by chance"
             return Registration.failed(f"no pose is convincing: at best {met}", shown)
-        to_fixed = np.linalg.inv(found.fixed.view.work_from_native)
-        native = to_fixed @ found.pose @ found.moving.view.work_from_native
-        return Registration(Homography(native), confidence=found.confidence, diagnostics=shown)
+        transform = Homography(found.native_pose)
+        return Registration(transform, confidence=found.confidence, diagnostics=shown)
 
 
 @METHODS.register("imed-fast")

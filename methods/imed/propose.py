@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from imedbench.core.stages import stage
 from imedbench.methods import weights
 from imedbench.methods.dense_registration import fit_square, register_squares
-from imedbench.methods.imed.options import Hypotheses
+from imedbench.methods.imed.options import NETWORK_WEIGHTS, Hypotheses
 from imedbench.methods.imed.prepare import Prepared
 from imedbench.methods.imed.search import SearchRange, search
 from imedbench.methods.networks.arbicon import ArbiconNet
 
 Matrices = NDArray[np.float64]
 
-NETWORK_WEIGHTS = "arbicon"
 _PASSES = 1
 _SIDE = 9  # points a side at which a dense warp is asked
 

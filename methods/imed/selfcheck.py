@@ -14,7 +14,7 @@ from imedbench.methods.imed.targets import Targets
 _EVERY = 1 << 30  # all points
 # Fitted to right and wrong transforms of eyes that no test uses: see tests/calibrate_imed.py.
 _OFFSET, _PER_SHARE, _PER_SURPRISE, _PER_OVERLAP, _PER_LEAD = -22.27, 23.82, 2.13, 4.25, 20.68
-_ENOUGH_LEAD = 0.2  # a larger lead says no more
+ENOUGH_LEAD = 0.2  # a larger lead says no more
 
 
 @dataclass(frozen=True)
@@ -76,5 +76,5 @@ def _score(evidence: Evidence) -> float:
         + _PER_SHARE * evidence.share
         + _PER_SURPRISE * np.log(max(evidence.surprise, 1.0))
         + _PER_OVERLAP * evidence.overlap
-        + _PER_LEAD * min(evidence.lead, _ENOUGH_LEAD)
+        + _PER_LEAD * min(evidence.lead, ENOUGH_LEAD)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import lightning as L
 import numpy as np
@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from imedbench.core.errors import BadInput
 from imedbench.methods import weights
-from imedbench.methods.networks.arbicon import ArbiconNet
+from imedbench.methods.networks.arbicon import ArbiconNet, Readout
 from imedbench.methods.networks.joint import JointNetwork, JointOutput
 from imedbench.methods.networks.losses.registration import (
     chamfer_distance,
@@ -194,6 +195,9 @@ def train(
 
 def _arguments(config: JointConfig) -> dict[str, Any]:
     """What the network is built with; the transformer is as its weights say."""
+    if config.readout not in get_args(Readout):
+        known = ", ".join(get_args(Readout))
+        raise BadInput(f"readout must be one of {known}, not {config.readout!r}")
     generator = {"width": 0, "blocks": 0}
     if config.transformer_weights:
         generator = dict(weights.read_card(config.transformer_weights).arguments)

@@ -22,6 +22,7 @@ from imedbench.methods.training.warped_pairs import Retina
 from imedbench.methods.transfer import fake_octa
 
 Grey = NDArray[np.uint8]
+_COLUMNS = {"split", "fixed", "moving", "landmarks"}
 Transfer = Callable[[Grey, NDArray[np.bool_], int], Grey]
 
 
@@ -66,7 +67,11 @@ class Reader:
 
     def _pairs(self, root: Path, split: str, size: int) -> list[Retina]:
         with (root / "pairs.csv").open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.DictReader(lines) if row.get("split") == split]
+            table = csv.DictReader(lines)
+            if missing := _COLUMNS - set(table.fieldnames or ()):
+                names = ", ".join(sorted(missing))
+                raise BadInput(f"{root / 'pairs.csv'}: no column {names}; a training needs it")
+            rows = [row for row in table if row["split"] == split]
         if not rows:
             raise BadInput(f"{root / 'pairs.csv'}: no {split} pairs; the column split names them")
         return [self._pair(root, row, size) for row in rows]
