@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imedbench.core.registry import METRICS
-from imedbench.statistics import (
+from imedbench.analysis.statistics import (
     Interval,
     bootstrap_mean,
     compare_paired,
@@ -18,7 +17,8 @@ from imedbench.statistics import (
     rank_stability,
     wilson_interval,
 )
-from imedbench.tables import is_failure, penalised, unanswered
+from imedbench.analysis.tables import is_failure, penalised, unanswered
+from imedbench.core.registry import METRICS
 
 #: What methods are ranked by, and examples picked by, wherever a pair has landmarks.
 HEADLINE = "tre_mean"
@@ -104,7 +104,7 @@ def method_rows(table: pd.DataFrame, split: str, metrics: list[str]) -> list[Met
     """A row for each method of a split, in the run's order.
 
     Args:
-        table: of `imedbench.tables.pair_table`.
+        table: of `imedbench.analysis.tables.pair_table`.
         split: which split.
         metrics: those to average; others than those computed are left out.
     """
@@ -114,7 +114,7 @@ def method_rows(table: pd.DataFrame, split: str, metrics: list[str]) -> list[Met
 
 def _method_row(method: str, rows: pd.DataFrame, metrics: list[str]) -> MethodRow:
     missing, ok = len(unanswered(rows)), rows["outcome"] == "ok"
-    eyes = rows["eye"].tolist()
+    eyes = rows["group"].tolist()
     usable = [
         m for m in metrics if m in rows and not missing and rows[f"{m}|identity"].notna().all()
     ]
@@ -166,7 +166,7 @@ def comparisons(
             compare_paired(
                 penalised(first, metric),
                 penalised(second, metric),
-                first["eye"].tolist(),
+                first["group"].tolist(),
                 is_failure(first).to_numpy(),
                 is_failure(second).to_numpy(),
             )
@@ -189,14 +189,14 @@ def standings(
     """
     ranked = [row.method for row in rows if metric in row.means]
     part = table[(table["split"] == split) & table["method"].isin(ranked)]
-    if len(ranked) < 3 or part["eye"].nunique() < 2:
+    if len(ranked) < 3 or part["group"].nunique() < 2:
         return []
     by_method = [part[part["method"] == method].set_index("pair_id") for method in ranked]
     pairs = by_method[0].index
     scores = np.stack([penalised(of_one.loc[pairs], metric) for of_one in by_method], axis=1)
     if not np.isfinite(scores).all():
         return []
-    eyes, upwards = by_method[0]["eye"].tolist(), higher_is_better(metric)
+    eyes, upwards = by_method[0]["group"].tolist(), higher_is_better(metric)
     firm = rank_stability(scores, eyes, higher_is_better=upwards)
     cliques = critical_difference(scores, eyes, higher_is_better=upwards).cliques
     found = [

@@ -11,15 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from imedbench.analysis.run import Run
 from imedbench.core.datasets import PairRef
-from imedbench.diagnostics import load_matches, load_pictures
-from imedbench.observer import Observer
+from imedbench.core.progress import Progress
 from imedbench.reports.analysis import HEADLINE
 from imedbench.reports.figures import Example, draw_examples, draw_panels, draw_picture
 from imedbench.reports.formats import number
 from imedbench.reports.pictures import draw_matches
-from imedbench.results import OpenRun
-from imedbench.store import Prediction
+from imedbench.runs.diagnostics import load_matches, load_pictures
+from imedbench.runs.store import Prediction
 
 MOST_PANELS = 6  # more would be too small to see anything in
 
@@ -50,14 +50,14 @@ class Gallery:
 
     Args:
         run: scored.
-        table: of `imedbench.tables.pair_table`.
+        table: of `imedbench.analysis.tables.pair_table`.
         predictions: by key.
         folder: where pictures go; made if it is missing.
     """
 
     def __init__(
         self,
-        run: OpenRun,
+        run: Run,
         table: pd.DataFrame,
         predictions: Mapping[str, Prediction],
         folder: Path,
@@ -65,17 +65,17 @@ class Gallery:
         self.run, self.table, self.predictions, self.folder = run, table, predictions, folder
         self.refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
 
-    def draw(self, observer: Observer) -> dict[str, list[MethodFigures]]:
+    def draw(self, progress: Progress) -> dict[str, list[MethodFigures]]:
         """Draw everything, by split."""
         self.folder.mkdir(parents=True, exist_ok=True)
         groups = list(self.table.groupby(["split", "method"], sort=False))
-        observer.begin(len(groups))
+        progress.begin(len(groups))
         figures: dict[str, list[MethodFigures]] = {}
         for (split, method), rows in groups:
             stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{split}-{method}").strip("-")
             drawn = list(self._draw_method(rows, stem))
             figures.setdefault(str(split), []).append(MethodFigures(str(method), drawn))
-            observer.row(str(method), "")
+            progress.row(str(method), "")
         return figures
 
     def _draw_method(self, rows: pd.DataFrame, stem: str) -> Iterator[Drawn]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from imedbench.analysis.protocols import PROTOCOLS, RankTable
+from imedbench.analysis.protocols.collect import protocol_ranks
+from imedbench.analysis.run import Run
 from imedbench.core.errors import BadInput
+from imedbench.core.progress import Progress
 from imedbench.core.types import SPLITS
-from imedbench.grading import protocol_ranks
-from imedbench.observer import Observer
-from imedbench.protocols import PROTOCOLS, RankTable
 from imedbench.reports import analysis
 from imedbench.reports.analysis import HEADLINE
 from imedbench.reports.failures import failure_reasons
@@ -21,20 +22,19 @@ from imedbench.reports.formats import cell, interval, number, p_value
 from imedbench.reports.gallery import Gallery, MethodFigures
 from imedbench.reports.stages import stage_rows
 from imedbench.reports.variants import ablations
-from imedbench.results import OpenRun
-from imedbench.store import Prediction
+from imedbench.runs.store import Prediction
 
 SEED_METRICS = ("mse", "rmse")
 DETAIL = ("tre_mean", "tre_median", "tre_max", "dice", "soft_dice", "nmi", "ncc", "ssim")
 
 
-def write_report(run: OpenRun, folder: Path, observer: Observer) -> Path:
+def write_report(run: Run, folder: Path, progress: Progress) -> Path:
     """Write ``report.md`` and its pictures.
 
     Args:
         run: scored.
         folder: made if it is missing; pictures go to ``figures/`` in it.
-        observer: is told of every figure.
+        progress: is told of every figure.
 
     Returns:
         The page's path.
@@ -50,7 +50,7 @@ def write_report(run: OpenRun, folder: Path, observer: Observer) -> Path:
     except OSError as error:
         raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
     predictions = {p.key: p for p in run.store.predictions()}
-    figures = Gallery(run, table, predictions, folder / "figures").draw(observer)
+    figures = Gallery(run, table, predictions, folder / "figures").draw(progress)
     environment = Environment(
         loader=PackageLoader("imedbench.reports"),
         undefined=StrictUndefined,
@@ -68,7 +68,7 @@ def write_report(run: OpenRun, folder: Path, observer: Observer) -> Path:
 
 
 def _content(
-    run: OpenRun,
+    run: Run,
     table: pd.DataFrame,
     predictions: Mapping[str, Prediction],
     figures: Mapping[str, list[MethodFigures]],
@@ -121,7 +121,7 @@ def _split(
     }
 
 
-def _ranks(run: OpenRun) -> dict[str, RankTable]:
+def _ranks(run: Run) -> dict[str, RankTable]:
     """How the methods rank under every protocol, by split; none where pairs lack answers."""
     found = {split: protocol_ranks(run, split) for split in {r.split for r in run.store.pairs()}}
     return {split: table for split, table in sorted(found.items()) if table is not None}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from imedbench.tables import unanswered
+from imedbench.analysis.tables import unanswered
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def stage_rows(
     Pairs that were not timed alone, or that ended before any stage did, do not count.
 
     Args:
-        table: of `imedbench.tables.pair_table`.
+        table: of `imedbench.analysis.tables.pair_table`.
         split: which split.
         stages: ms by stage, by the key of the prediction.
 

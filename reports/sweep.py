@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from imedbench.analysis.sweep import GOOD_PX, SweepPoint
 from imedbench.reports.figures import new_figure
-from imedbench.sweeping import GOOD_PX, SweepPoint
 
 UNITS = {
     "rotation": "rotation, degrees",
@@ -23,7 +23,7 @@ def write_sweep(kind: str, points: Sequence[SweepPoint], folder: Path) -> Path:
 
     Args:
         kind: the factor.
-        points: of `imedbench.sweeping.sweep`.
+        points: of `imedbench.analysis.sweep.sweep`.
         folder: exists.
 
     Returns:

@@ -39,7 +39,7 @@ def ablations(
     """Each plain method of a split that also ran with options.
 
     Args:
-        table: of `imedbench.tables.pair_table`.
+        table: of `imedbench.analysis.tables.pair_table`.
         split: which split.
         metric: compared by its mean over all pairs, failures penalised.
         rows: of the split.

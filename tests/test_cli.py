@@ -14,7 +14,7 @@ import pytest
 
 from imedbench.core.images import write_image
 from imedbench.core.transforms import from_dict
-from imedbench.store import Store
+from imedbench.runs.store import Store
 
 Cli = Callable[..., Any]
 FAST = ("--metrics", "tre_mean,mse,folding")
@@ -33,10 +33,10 @@ def data(folder: Path, write_manifest: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="module")
 def finished(folder: Path, data: Path, troublesome: Path) -> Path:
     """A run of identity and the troublesome method, made once."""
-    from imedbench.config import RunConfig
-    from imedbench.opening import open_dataset
-    from imedbench.results import open_run, score_run
-    from imedbench.runner import run
+    from imedbench.analysis.run import open_run, score_run
+    from imedbench.core.datasets import open_dataset
+    from imedbench.runs.config import RunConfig
+    from imedbench.runs.runner import run
 
     out = folder / "finished"
     methods = ("identity", "troublesome")

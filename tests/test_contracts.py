@@ -27,7 +27,7 @@ from imedbench.core.types import (
     Registration,
 )
 from imedbench.metrics.reference_vessels import reference_vessels
-from imedbench.worker import Task, answer
+from imedbench.runs.worker import Task, call_method
 
 SIZE = 160  # px
 
@@ -120,7 +120,7 @@ def test_every_option_has_a_type_that_text_becomes(registry: Any) -> None:
 def test_a_method_answers_within_its_contract(case: str, method: Method) -> None:
     fixed, moving = IMAGES[case]
     before = fixed.pixels.copy(), moving.pixels.copy()
-    reply = answer(method, Task(fixed, moving, seed=3), "cpu")
+    reply = call_method(method, Task(fixed, moving, seed=3), "cpu")
     assert reply.registration is not None, f"{reply.outcome}: {reply.reason}"
     assert isinstance(reply.registration, Registration)
     transform = reply.registration.fixed_from_moving
@@ -134,7 +134,7 @@ def test_a_method_answers_within_its_contract(case: str, method: Method) -> None
 
 def test_a_method_gives_one_answer_for_one_seed(method: Method) -> None:
     task = Task(*IMAGES["grey"], seed=11)
-    first, second = (answer(method, task, "cpu").registration for _ in range(2))
+    first, second = (call_method(method, task, "cpu").registration for _ in range(2))
     assert first is not None
     assert second is not None
     assert first.reason == second.reason
@@ -147,13 +147,13 @@ def test_a_method_gives_one_answer_for_one_seed(method: Method) -> None:
 
 def test_blank_images_are_a_failure_not_a_crash(method: Method) -> None:
     blank = Image(np.zeros((SIZE, SIZE), np.uint8), "octa")
-    reply = answer(method, Task(blank, blank, seed=0), "cpu")
+    reply = call_method(method, Task(blank, blank, seed=0), "cpu")
     assert reply.registration is not None, f"{reply.outcome}: {reply.reason}"
 
 
 def test_tiny_images_are_a_failure_not_a_crash(method: Method) -> None:
     tiny = Image(SCENE[:24, :20], "cf")
-    reply = answer(method, Task(tiny, tiny, seed=0), "cpu")
+    reply = call_method(method, Task(tiny, tiny, seed=0), "cpu")
     assert reply.registration is not None, f"{reply.outcome}: {reply.reason}"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from imedbench.core.registry import METHODS
 from imedbench.core.wrapping import wrapped
-from imedbench.environment import code_hash, device_name, git_state, provenance, source_hash
+from imedbench.runs.environment import code_hash, device_name, git_state, provenance, source_hash
 
 
 def test_provenance_is_complete_and_fits_json() -> None:

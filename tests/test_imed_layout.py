@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from imedbench.checking import check_dataset
-from imedbench.core.datasets import MissingSplit
+from imedbench.core.datasets import MissingSplit, open_dataset
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
 from imedbench.core.transforms import Affine
 from imedbench.datasets.imed import Imed
-from imedbench.opening import open_dataset
-from imedbench.runner import Silence
+from imedbench.runs.check_data import check_dataset
+from imedbench.runs.runner import NullProgress
 
 CF_SHAPE, OCTA_SHAPE = (512, 640), (320, 320)  # heights and widths that differ from 256 and another
 
@@ -131,7 +130,7 @@ def test_fakes_make_the_single_modal_split(root: Path) -> None:
 
 
 def test_checking_tells_of_mirrors(root: Path) -> None:
-    result = check_dataset(Imed(root=root), Silence())
+    result = check_dataset(Imed(root=root), NullProgress())
     assert "mirror images of one eye, kept in one group: 112/113" in result.remarks
     assert result.rows()[0][:4] == ["multi-modal", "6", "5", "2 / 4"]
 

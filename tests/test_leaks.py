@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from imedbench.analysis.leaks import leak_warnings, seen_pairs
 from imedbench.core.datasets import PairRef
 from imedbench.core.types import MethodInfo
-from imedbench.leaks import leak_warnings, seen_pairs
 
 REFS = [
     PairRef("001", "multi-modal", "train", "eye-1", "cf", "octa"),

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imedbench.checking import check_dataset
-from imedbench.core.datasets import Dataset, MissingSplit
+from imedbench.core.datasets import Dataset, MissingSplit, open_dataset
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
 from imedbench.datasets.manifest import Manifest
-from imedbench.opening import open_dataset
-from imedbench.runner import Silence
+from imedbench.runs.check_data import check_dataset
+from imedbench.runs.runner import NullProgress
 
 HEADER = "pair_id,fixed,moving"
 
@@ -181,7 +180,7 @@ def test_checking_tells_what_is_there_and_what_is_missing(write: Write) -> None:
         "a,cf.png,octa.png,train,points.csv,cf,octa",
         "b,cf.png,octa.png,test,,cf,octa",
     )
-    result = check_dataset(Manifest(root=path), Silence())
+    result = check_dataset(Manifest(root=path), NullProgress())
     (row,) = result.rows()
     assert row == ["multi-modal", "2", "2", "1 / 1", "cf ← octa", "30×20", "1 of 2"]
     remarks = "\n".join(result.remarks)

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import integrate
 
+from imedbench.analysis.protocols import PROTOCOLS, Grade, PairEvidence, find_protocol, rank_table
+from imedbench.analysis.protocols.curves import auc_below, auc_recall, auc_up_to
 from imedbench.core.errors import BadInput, ContractError, IncompleteRun
 from imedbench.core.types import Outcome
-from imedbench.protocols import PROTOCOLS, Grade, PairEvidence, find_protocol, rank_table
-from imedbench.protocols.curves import auc_below, auc_recall, auc_up_to
 
 SHIFT = np.array([[1.0, 0.0, 9.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 

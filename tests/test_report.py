@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from imedbench.config import RunConfig
+from imedbench.analysis.run import Run, open_run, score_run
+from imedbench.core.datasets import open_dataset
 from imedbench.core.images import read_image
-from imedbench.opening import open_dataset
 from imedbench.reports.analysis import beats_doing_nothing, method_rows
 from imedbench.reports.failures import failure_reasons
 from imedbench.reports.report import write_report
-from imedbench.results import OpenRun, open_run, score_run
-from imedbench.runner import Silence, run
-from imedbench.store import Store
+from imedbench.runs.config import RunConfig
+from imedbench.runs.runner import NullProgress, run
+from imedbench.runs.store import Store
 
 METRICS = ("tre_mean", "tre_median", "tre_max", "mse", "rmse", "dice")
 
 
-def make_run(folder: Path, data: Path, plugin: Path, *methods: str) -> OpenRun:
+def make_run(folder: Path, data: Path, plugin: Path, *methods: str) -> Run:
     config = RunConfig(str(data), methods, folder, ("multi-modal",), plugins=(plugin,))
     run(config, open_dataset(str(data)))
     opened = open_run(folder)
@@ -37,7 +37,7 @@ def page(
     folder = tmp_path_factory.mktemp("report")
     data = write_manifest(folder / "data", ["shift", "shift", "mirror", "shift", "give-up"])
     opened = make_run(folder / "run", data, troublesome, "identity", "troublesome:note=a|b", "sift")
-    return write_report(opened, folder / "page", Silence())
+    return write_report(opened, folder / "page", NullProgress())
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def incomplete(
     folder = tmp_path_factory.mktemp("incomplete")
     data = write_manifest(folder / "data", ["shift", "raise", "shift"])
     opened = make_run(folder / "run", data, troublesome, "troublesome", "unready:how=refuse")
-    return write_report(opened, folder / "run", Silence())
+    return write_report(opened, folder / "run", NullProgress())
 
 
 def tables(page: Path) -> list[list[list[str]]]:
@@ -139,7 +139,7 @@ def test_a_run_that_was_never_scored_has_a_page(
         saved = db.execute("SELECT * FROM scores").fetchall()
         db.execute("DELETE FROM scores")
     try:
-        assert write_report(opened, tmp_path, Silence()).is_file()
+        assert write_report(opened, tmp_path, NullProgress()).is_file()
     finally:
         with opened.store._db as db:
             db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?)", map(tuple, saved))
@@ -150,7 +150,7 @@ def test_a_method_that_only_fails_is_not_called_best(
 ) -> None:
     data = write_manifest(tmp_path / "data", ["give-up", "give-up"])
     opened = make_run(tmp_path / "run", data, troublesome, "identity", "troublesome")
-    text = write_report(opened, tmp_path / "run", Silence()).read_text()
+    text = write_report(opened, tmp_path / "run", NullProgress()).read_text()
     assert "no method has a lower mean TRE than the images left as they are" in text
     rows = method_rows(opened.table(), "multi-modal", ["tre_mean"])
     assert not beats_doing_nothing(rows, rows[1], "tre_mean")
@@ -176,5 +176,5 @@ def test_reasons_that_differ_in_numbers_count_as_one() -> None:
 def test_nothing_of_the_database_is_changed_by_a_report(page: Path, tmp_path: Path) -> None:
     folder = page.parent.parent / "run"
     before = [p.key for p in Store(folder).predictions()]
-    write_report(open_run(folder), tmp_path, Silence())
+    write_report(open_run(folder), tmp_path, NullProgress())
     assert [p.key for p in Store(folder).predictions()] == before

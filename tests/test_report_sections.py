@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imedbench.config import RunConfig
+from imedbench.analysis.run import open_run, score_run
+from imedbench.core.datasets import open_dataset
 from imedbench.core.images import read_image
 from imedbench.core.registry import METHODS, load_plugin_file
-from imedbench.opening import open_dataset
 from imedbench.reports.analysis import method_rows
 from imedbench.reports.figures import draw_panels
 from imedbench.reports.report import write_report
 from imedbench.reports.stages import stage_rows
 from imedbench.reports.variants import ablations
-from imedbench.results import open_run, score_run
-from imedbench.runner import Silence, run
+from imedbench.runs.config import RunConfig
+from imedbench.runs.runner import NullProgress, run
 
 SPLIT = "multi-modal"
 GREY = 50  # a px of error, in the painter's pictures
@@ -74,7 +74,7 @@ def page_of(config: RunConfig) -> Path:
     run(config, open_dataset(config.data))
     opened = open_run(config.out)
     score_run(opened, ("tre_mean", "tre_median", "tre_max", "mse", "rmse"))
-    return write_report(opened, config.out, Silence())
+    return write_report(opened, config.out, NullProgress())
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def scored(**outcomes: str) -> pd.DataFrame:
             "method": method.replace("__", ":").replace("_IS_", "="),
             "split": SPLIT,
             "pair_id": f"p{n}",
-            "eye": f"e{n}",
+            "group": f"e{n}",
             "outcome": outcome,
             "latency_ms": np.nan,
             "mse": 0.1 if outcome == "ok" else np.nan,

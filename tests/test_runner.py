@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imedbench.config import RunConfig, data_identity, read_run
+from imedbench.core.datasets import open_dataset
 from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.images import write_image
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Outcome
-from imedbench.locking import only_writer
-from imedbench.opening import open_dataset
-from imedbench.runner import run
-from imedbench.store import Prediction, Store
+from imedbench.runs.config import RunConfig, data_identity, read_run
+from imedbench.runs.locking import only_writer
+from imedbench.runs.runner import run
+from imedbench.runs.store import Prediction, Store
 
 WriteManifest = Callable[..., Path]
 EVERY_OUTCOME = {
@@ -136,7 +136,9 @@ def test_a_crash_is_tried_again_and_replaced(
 def test_a_finished_run_starts_no_process(
     copied: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imedbench.worker.Worker.call", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "imedbench.runs.worker.Worker.call", lambda *_: pytest.fail("computed again")
+    )
     assert len(start(copied)) == 2
 
 
@@ -251,7 +253,7 @@ def edited(fixed: Image, moving: Image) -> Registration:
 def load_afresh(plugin: Path, body: str) -> None:
     """What a new process would do."""
     from imedbench.core.registry import load_plugin_file
-    from imedbench.environment import source_hash
+    from imedbench.runs.environment import source_hash
 
     plugin.write_text(PLUGIN.format(body=body))
     for name in [n for n in sys.modules if n.startswith(f"imedbench_plugin_{plugin.stem}")]:

@@ -17,8 +17,8 @@ from imedbench.core.transforms import Affine
 from imedbench.core.types import Outcome
 from imedbench.datasets.manifest import Manifest
 from imedbench.metrics.reference_vessels import reference_vessels
-from imedbench.scoring import score
-from imedbench.store import Prediction, Score, Store
+from imedbench.runs.scoring import score
+from imedbench.runs.store import Prediction, Score, Store
 
 LANDMARKS = ("tre_mean",)
 
@@ -35,7 +35,7 @@ def store(tmp_path: Path, data: Path) -> Iterator[Store]:
     store.set_pairs(Manifest(root=data).refs("multi-modal"))
     store.set_method("m", None)
     good = Prediction(
-        "k0", "m", "multi-modal", "p0", 0, Outcome.OK, transform=Affine([[1, 0, 3], [0, 1, 0]])
+        "k0", "m", "multi-modal", "p0", Outcome.OK, transform=Affine([[1, 0, 3], [0, 1, 0]])
     )
     store.add_prediction(good)
     store.add_prediction(
@@ -127,7 +127,7 @@ def test_views_of_a_pair_are_computed_once_for_all_methods(store: Store, data: P
         return reference_vessels(pixels)
 
     store.add_prediction(
-        Prediction("k9", "n", "multi-modal", "p0", 0, Outcome.OK, transform=Affine.identity())
+        Prediction("k9", "n", "multi-modal", "p0", Outcome.OK, transform=Affine.identity())
     )
     dataset: Dataset = Manifest(root=data)
     score(store, dataset, ("mse", "dice", "tre_mean"), counting)

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from imedbench.analysis.statistics import bootstrap_mean, quantile_interval, wilson_interval
+from imedbench.analysis.statistics.grouping import group_codes, group_means
 from imedbench.core.errors import ContractError
-from imedbench.statistics import bootstrap_mean, quantile_interval, wilson_interval
-from imedbench.statistics.grouping import group_codes, group_means
 
 SKEWED = np.random.default_rng(0).lognormal(size=40)
 

@@ -12,8 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from imedbench.core.errors import ContractError
-from imedbench.statistics import (
+from imedbench.analysis.statistics import (
     compare_paired,
     hodges_lehmann,
     holm,
@@ -23,6 +22,7 @@ from imedbench.statistics import (
     rank_biserial,
     wilcoxon_signed_rank,
 )
+from imedbench.core.errors import ContractError
 
 RNG = np.random.default_rng(11)
 DIFFERENCES = RNG.normal(0.4, 1, 25)

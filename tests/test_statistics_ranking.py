@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from imedbench.analysis.statistics import critical_difference, rank_stability
 from imedbench.core.errors import ContractError
-from imedbench.statistics import critical_difference, rank_stability
 
 RNG = np.random.default_rng(4)
 

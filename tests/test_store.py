@@ -14,14 +14,13 @@ from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Affine, DenseField, to_dict
 from imedbench.core.types import MethodInfo, Outcome
-from imedbench.store import Prediction, Score, Store
+from imedbench.runs.store import Prediction, Score, Store
 
 ROW = Prediction(
     key="k1",
     method="sift:ratio=0.7",
     split="multi-modal",
     pair_id="p1",
-    repeat=0,
     outcome=Outcome.OK,
     transform=Affine([[1, 0, 1 / 3], [0, 1, -2e-17]]),
     confidence=0.25,
@@ -45,7 +44,7 @@ def plain(row: Prediction) -> tuple[Prediction, object]:
 
 
 def test_a_row_comes_back_as_it_went_in(store: Store) -> None:
-    failed = Prediction("k2", "m", "single-modal", "p1", 0, Outcome.TIMEOUT, "too slow")
+    failed = Prediction("k2", "m", "single-modal", "p1", Outcome.TIMEOUT, "too slow")
     for row in (ROW, failed):
         store.add_prediction(row)
     assert [plain(r) for r in store.predictions()] == [plain(ROW), plain(failed)]
@@ -71,7 +70,6 @@ def test_no_pair_can_have_two_rows(store: Store) -> None:
     for twin in (ROW, replace(ROW, key="other")):
         with pytest.raises(sqlite3.IntegrityError):
             store.add_prediction(twin)
-    store.add_prediction(replace(ROW, key="again", repeat=1))
 
 
 def test_scores_are_replaced_and_leave_with_their_row(store: Store) -> None:

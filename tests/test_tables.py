@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imedbench.analysis.tables import is_failure, pair_table, penalised, summary_table, unanswered
 from imedbench.core.datasets import PairRef
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Outcome
-from imedbench.store import Prediction, Score, Store
-from imedbench.tables import is_failure, pair_table, penalised, summary_table, unanswered
+from imedbench.runs.store import Prediction, Score, Store
 
 
 @pytest.fixture
@@ -35,7 +35,6 @@ def fill(store: Store, method: str, outcomes: Sequence[Outcome], values: Sequenc
             method,
             "multi-modal",
             f"p{n}",
-            0,
             outcome,
             reason="" if ok else "why",
             transform=Affine.identity() if ok else None,

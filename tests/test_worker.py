@@ -17,7 +17,7 @@ import pytest
 
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Image, Outcome
-from imedbench.worker import Answer, Task, Worker, WorkerSettings
+from imedbench.runs.worker import CallResult, Task, Worker, WorkerSettings
 
 Act = Callable[[str], Image]
 
@@ -31,11 +31,11 @@ def worker(troublesome: Path) -> Iterator[Worker]:
 
 
 @pytest.fixture
-def ask(worker: Worker, act: Act) -> Callable[[str], Answer]:
+def ask(worker: Worker, act: Act) -> Callable[[str], CallResult]:
     return lambda what: worker.call(Task(act(what), act("octa"), seed=4))
 
 
-def test_a_good_answer_comes_back_whole(ask: Callable[[str], Answer]) -> None:
+def test_a_good_answer_comes_back_whole(ask: Callable[[str], CallResult]) -> None:
     answer = ask("shift")
     assert answer.outcome is Outcome.OK
     assert answer.reason == ""
@@ -61,7 +61,7 @@ def test_a_good_answer_comes_back_whole(ask: Callable[[str], Answer]) -> None:
     ],
 )
 def test_what_a_method_may_do_without_dying(
-    what: str, outcome: Outcome, reason: str, ask: Callable[[str], Answer], worker: Worker
+    what: str, outcome: Outcome, reason: str, ask: Callable[[str], CallResult], worker: Worker
 ) -> None:
     ask("shift")
     process = worker._process
@@ -80,7 +80,7 @@ def test_what_a_method_may_do_without_dying(
     ],
 )
 def test_a_death_is_one_answer_and_the_next_call_has_a_new_process(
-    what: str, outcome: Outcome, reason: str, ask: Callable[[str], Answer]
+    what: str, outcome: Outcome, reason: str, ask: Callable[[str], CallResult]
 ) -> None:
     answer = ask(what)
     assert answer.outcome is outcome
@@ -88,13 +88,13 @@ def test_a_death_is_one_answer_and_the_next_call_has_a_new_process(
     assert ask("shift").outcome is Outcome.OK
 
 
-def test_what_a_plugin_defines_itself_can_be_sent(ask: Callable[[str], Answer]) -> None:
+def test_what_a_plugin_defines_itself_can_be_sent(ask: Callable[[str], CallResult]) -> None:
     answer = ask("own-transform")
     assert answer.registration is not None, answer.reason
     assert type(answer.registration.fixed_from_moving).__name__ == "OwnTransform"
 
 
-def test_numbers_of_numpy_become_pythons(ask: Callable[[str], Answer]) -> None:
+def test_numbers_of_numpy_become_pythons(ask: Callable[[str], CallResult]) -> None:
     answer = ask("numpy-values")
     assert answer.registration is not None, answer.reason
     values = answer.registration.diagnostics.values
@@ -114,7 +114,7 @@ def test_the_seed_is_all_that_chance_depends_on(worker: Worker, act: Act) -> Non
 
 
 def test_what_a_method_prints_stays_off_stdout(
-    ask: Callable[[str], Answer], capfd: pytest.CaptureFixture[str], worker: Worker
+    ask: Callable[[str], CallResult], capfd: pytest.CaptureFixture[str], worker: Worker
 ) -> None:
     worker.close()  # the process keeps the streams it was started with
     assert ask("talk").outcome is Outcome.OK
@@ -170,7 +170,7 @@ def test_workers_that_start_together_leave_the_environment_as_it_was(
     troublesome: Path, act: Act
 ) -> None:
     before = dict(os.environ)
-    answers: dict[int, Answer] = {}
+    answers: dict[int, CallResult] = {}
 
     def call(threads: int) -> None:
         worker = Worker(WorkerSettings("troublesome", (troublesome,), threads=threads), 20)
@@ -191,7 +191,7 @@ import sys, threading, time
 from pathlib import Path
 import numpy as np
 from imedbench.core.types import Image
-from imedbench.worker import Task, Worker, WorkerSettings
+from imedbench.runs.worker import Task, Worker, WorkerSettings
 
 if __name__ == "__main__":
     worker = Worker(WorkerSettings("troublesome", (Path(sys.argv[1]),)), 60)

@@ -29,13 +29,13 @@ def compare_command(
 
     imedbench compare runs/base runs/new --fail-if "tre_mean>+5%" --fail-if "failures>+0"
     """
+    from imedbench.analysis.comparison import Condition, RunSelector, compare_runs
     from imedbench.cli.comparison import show_comparison
     from imedbench.cli.show import remarks
-    from imedbench.comparing import Condition, Side, compare_runs
 
     conditions = [Condition.parse(text) for text in fail_if or []]
     chosen = tuple(dict.fromkeys([*names(metrics), *(c.metric for c in conditions)]))
-    rows = compare_runs(Side.parse(base), Side.parse(new), chosen)
+    rows = compare_runs(RunSelector.parse(base), RunSelector.parse(new), chosen)
     show_comparison(rows, as_json=json)
     met = [(c, row) for c in conditions for row in rows if c.is_met(row)]
     for condition, row in met:
@@ -58,14 +58,14 @@ def verify_command(
 
     imedbench verify runs/synthetic --repeat 3
     """
+    from imedbench.analysis.run import open_run
+    from imedbench.analysis.verify import verify_run
     from imedbench.cli.comparison import show_checks
     from imedbench.cli.show import ProgressBar
-    from imedbench.results import open_run
-    from imedbench.verifying import verify_run
 
     with ProgressBar("verifying") as progress:
         checks = verify_run(
-            open_run(run), sample=sample, repeat=repeat, seed=seed, observer=progress
+            open_run(run), sample=sample, repeat=repeat, seed=seed, progress=progress
         )
     if not show_checks(checks, tolerance, as_json=json):
         raise typer.Exit(FAILED)

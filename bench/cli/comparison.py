@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from imedbench.analysis.comparison import MetricComparison
+from imedbench.analysis.verify import Check
 from imedbench.cli.show import number, output, print_json, print_table
-from imedbench.comparing import Difference
-from imedbench.verifying import Check
 
 
-def show_comparison(rows: Sequence[Difference], *, as_json: bool) -> None:
+def show_comparison(rows: Sequence[MetricComparison], *, as_json: bool) -> None:
     """Print a row for each method, split and metric."""
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -28,7 +28,7 @@ def show_comparison(rows: Sequence[Difference], *, as_json: bool) -> None:
     )
 
 
-def _print_split(split: str, rows: Sequence[Difference]) -> None:
+def _print_split(split: str, rows: Sequence[MetricComparison]) -> None:
     headers = ["method", "metric", "base", "new", "change [95 %]", "p", "verdict"]
     cells = [
         [
@@ -72,7 +72,7 @@ def show_checks(checks: Sequence[Check], tolerance_px: float, *, as_json: bool) 
     return all(agree)
 
 
-def _change(row: Difference) -> str:
+def _change(row: MetricComparison) -> str:
     if row.metric == "failures":
         return f"{row.after - row.before:+.0f}"
     difference, digits = row.paired.mean_difference, _digits(row)
@@ -82,7 +82,7 @@ def _change(row: Difference) -> str:
     )
 
 
-def _digits(row: Difference) -> int:
+def _digits(row: MetricComparison) -> int:
     """Decimals that a metric of this size needs."""
     if row.metric == "failures":
         return 0

@@ -24,9 +24,9 @@ def check_command(
 
     imedbench data check my/pairs.csv
     """
-    from imedbench.checking import check_dataset
     from imedbench.cli.show import ProgressBar, output, print_json, print_table
-    from imedbench.opening import open_dataset
+    from imedbench.core.datasets import open_dataset
+    from imedbench.runs.check_data import check_dataset
 
     load_plugins(plugin)
     with ProgressBar("checking") as progress:
@@ -82,9 +82,9 @@ def show_command(
     """
     from imedbench.cli.options import checked_split
     from imedbench.cli.show import output, remarks
+    from imedbench.core.datasets import open_dataset
     from imedbench.core.images import write_image
     from imedbench.datasets.contact_sheet import contact_sheet
-    from imedbench.opening import open_dataset
 
     load_plugins(plugin)
     with remarks.status("drawing"):

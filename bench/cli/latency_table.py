@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from rich.status import Status
 
+from imedbench.analysis.statistics import Interval
 from imedbench.cli.show import number, output, print_json, print_table, remarks
+from imedbench.core.datasets import open_dataset
 from imedbench.core.registry import METHODS
-from imedbench.environment import device_name
 from imedbench.latency import (
     LatencyReport,
     LatencySettings,
@@ -16,8 +17,7 @@ from imedbench.latency import (
     backend_for,
     measure_latency,
 )
-from imedbench.opening import open_dataset
-from imedbench.statistics import Interval
+from imedbench.runs.environment import device_name
 
 
 def measure(

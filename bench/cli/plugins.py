@@ -29,8 +29,8 @@ def list_command(
 
     imedbench list methods --plugin my_method.py
     """
+    from imedbench.catalogue import overview
     from imedbench.cli.show import print_json, print_table
-    from imedbench.overview import overview
 
     load_plugins(plugin)
     rows = overview(kind.value)
@@ -56,8 +56,8 @@ def info_command(
 
     imedbench info sift
     """
+    from imedbench.catalogue import describe
     from imedbench.cli.show import print_json, print_table
-    from imedbench.overview import describe
 
     load_plugins(plugin)
     facts, options = describe(name)

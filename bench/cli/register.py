@@ -48,7 +48,7 @@ def register_command(
     from imedbench.cli.show import output, print_json, remarks
     from imedbench.core.images import read_image
     from imedbench.reports.single import write_result
-    from imedbench.single import register_pair
+    from imedbench.runs.single import register_pair
 
     load_plugins(plugin)
     note_acceptance(accept_license)

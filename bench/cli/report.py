@@ -28,9 +28,9 @@ def report_command(
 
     imedbench report runs/synthetic
     """
+    from imedbench.analysis.run import open_run
     from imedbench.cli.show import ProgressBar, output
     from imedbench.reports.report import write_report
-    from imedbench.results import open_run
 
     with ProgressBar("drawing") as progress:
         page = write_report(open_run(run, data), out or run, progress)

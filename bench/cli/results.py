@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from imedbench.analysis.run import Run
+from imedbench.analysis.tables import summary_table, unanswered
 from imedbench.cli.show import number, output, print_json, print_table, remarks
-from imedbench.results import OpenRun
-from imedbench.tables import summary_table, unanswered
 
 HEADLINE = ("mse", "rmse", "tre_mean")
 
 
-def show_results(run: OpenRun, *, as_json: bool = False) -> bool:
+def show_results(run: Run, *, as_json: bool = False) -> bool:
     """Print what came out of a run.
 
     Args:
@@ -54,7 +54,7 @@ def show_results(run: OpenRun, *, as_json: bool = False) -> bool:
     return missing.empty
 
 
-def _print_split(run: OpenRun, split: str, part: pd.DataFrame) -> None:
+def _print_split(run: Run, split: str, part: pd.DataFrame) -> None:
     headers = ["method", "MSE", "RMSE", "failures", "TRE px", "TRE px ok", "latency ms"]
     rows = [
         [
@@ -78,7 +78,7 @@ def _legend() -> str:
     )
 
 
-def _licences(run: OpenRun) -> str:
+def _licences(run: Run) -> str:
     """Under which licences the weights of the methods are."""
     by_method = {
         spec: info.weights_licence

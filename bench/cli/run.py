@@ -22,7 +22,7 @@ from imedbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from imedbench.config import RunConfig
+    from imedbench.runs.config import RunConfig
 
 DEFAULT_DATA = "synthetic"
 # Repeatable to the bit, all of them; ecc is not.
@@ -78,9 +78,9 @@ def run_command(
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
     """
-    from imedbench.config import RunConfig, default_folder
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
+    from imedbench.runs.config import RunConfig, default_folder
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
@@ -119,8 +119,8 @@ def score_command(
 
     imedbench score runs/synthetic --metrics tre_mean,dice
     """
+    from imedbench.analysis.run import open_run
     from imedbench.core.registry import METRICS
-    from imedbench.results import open_run
 
     load_plugins(plugin)
     opened = open_run(run, data)  # it brings the run's own plugins, whose metrics are part of all
@@ -129,11 +129,11 @@ def score_command(
 
 
 def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_json: bool) -> None:
+    from imedbench.analysis.run import offered_splits, open_run
     from imedbench.cli.show import ProgressBar, remarks
+    from imedbench.core.datasets import open_dataset
     from imedbench.core.registry import METRICS
-    from imedbench.opening import open_dataset
-    from imedbench.results import offered_splits, open_run
-    from imedbench.runner import run
+    from imedbench.runs.runner import run
 
     for metric in metrics:
         METRICS.factory(metric)
@@ -151,11 +151,11 @@ def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_j
 
 
 def _score_and_show(run: object, metrics: tuple[str, ...], *, as_json: bool) -> None:
+    from imedbench.analysis.run import Run, score_run
     from imedbench.cli.results import show_results
     from imedbench.cli.show import ProgressBar
-    from imedbench.results import OpenRun, score_run
 
-    assert isinstance(run, OpenRun)
+    assert isinstance(run, Run)
     with ProgressBar("scoring") as progress:
         score_run(run, metrics, progress)
     if not show_results(run, as_json=as_json):

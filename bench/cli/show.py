@@ -23,7 +23,7 @@ output = Console(width=None if sys.stdout.isatty() else 100, markup=False)
 
 
 class ProgressBar:
-    """A progress bar with the time left, as the observer of a run."""
+    """A progress bar with the time left, as the progress of a run."""
 
     def __init__(self, title: str) -> None:
         self._progress = Progress(

@@ -65,10 +65,10 @@ def sweep_command(
     """
     from dataclasses import asdict
 
+    from imedbench.analysis.sweep import sweep
     from imedbench.cli.show import ProgressBar, number, output, print_json, print_table
-    from imedbench.config import RunConfig
     from imedbench.reports.sweep import write_sweep
-    from imedbench.sweeping import sweep
+    from imedbench.runs.config import RunConfig
 
     steps = numbers(values or STEPS[factor])
     folder = out or Path("runs") / f"sweep-{factor.value}"

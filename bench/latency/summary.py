@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imedbench.analysis.statistics import Interval, quantile_interval
 from imedbench.core.types import Outcome
 from imedbench.latency.calls import TimedCall, Warmup
 from imedbench.latency.throughput import Throughput
-from imedbench.statistics import Interval, quantile_interval
 
 REPEATS_FOR_P99 = 1000
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from imedbench.analysis.protocols import PROTOCOLS, PairEvidence
+from imedbench.analysis.statistics import bootstrap_mean, compare_paired, rank_stability
 from imedbench.core.stages import collect_stages, stage
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Image, ImagePair, MethodInfo, Outcome, Registration
 from imedbench.latency import HostBackend, timed_call
-from imedbench.protocols import PROTOCOLS, PairEvidence
-from imedbench.statistics import bootstrap_mean, compare_paired, rank_stability
 
 RNG = np.random.default_rng(0)
 

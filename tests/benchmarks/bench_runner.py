@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from imedbench.config import RunConfig
 from imedbench.core.datasets import DatasetInfo, PairRef
 from imedbench.core.transforms import Affine
 from imedbench.core.types import GroundTruth, Image, ImagePair, Outcome, Split
 from imedbench.metrics.reference_vessels import reference_vessels
-from imedbench.runner import run
-from imedbench.scoring import score
-from imedbench.store import Prediction, Store
+from imedbench.runs.config import RunConfig
+from imedbench.runs.runner import run
+from imedbench.runs.scoring import score
+from imedbench.runs.store import Prediction, Store
 
 RNG = np.random.default_rng(0)
 
@@ -76,7 +76,7 @@ def test_landmark_scores_per_second(benchmark: BenchmarkFixture, tmp_path: Path,
     store.set_pairs(dataset.refs("multi-modal"))
     for ref in dataset.refs("multi-modal"):
         row = Prediction(
-            f"k{ref.pair_id}", "identity", ref.split, ref.pair_id, 0, Outcome.OK,
+            f"k{ref.pair_id}", "identity", ref.split, ref.pair_id, Outcome.OK,
             transform=Affine.identity(),
         )  # fmt: skip
         store.add_prediction(row)

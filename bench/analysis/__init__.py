@@ -1,0 +1,1 @@
+"""Reads rows: tables, comparisons, protocols and statistics of stored runs."""

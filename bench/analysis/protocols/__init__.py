@@ -1,0 +1,34 @@
+"""Named, versioned rules by which papers grade registrations."""
+
+from imedbench.analysis.protocols.evidence import Grade, PairEvidence, Protocol, ProtocolResult
+from imedbench.analysis.protocols.fire import GLAMPOINTS, RETINAREGNET, SUPERRETINA
+from imedbench.analysis.protocols.imed import LAB, SEED
+from imedbench.analysis.protocols.ranks import RankTable, rank_table
+from imedbench.core.errors import BadInput
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (SEED, LAB, SUPERRETINA, GLAMPOINTS, RETINAREGNET)
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        BadInput: when there is none.
+    """
+    if name not in PROTOCOLS:
+        raise BadInput(f"there is no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+__all__ = [
+    "PROTOCOLS",
+    "Grade",
+    "PairEvidence",
+    "Protocol",
+    "ProtocolResult",
+    "RankTable",
+    "find_protocol",
+    "rank_table",
+]

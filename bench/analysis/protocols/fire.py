@@ -1,0 +1,74 @@
+"""Rules by which papers grade registrations of the FIRE data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imedbench.analysis.protocols.curves import auc_below, auc_up_to
+from imedbench.analysis.protocols.evidence import Grade, PairEvidence, Protocol, grade_rates
+
+BAD_CONTROL_POINTS = "P37_1_2"
+
+
+def _grade_inclusive(pair: PairEvidence) -> Grade:
+    if pair.errors is None:
+        return Grade.FAILED
+    within = pair.median_error <= 20 and pair.max_error <= 50
+    return Grade.ACCEPTABLE if within else Grade.INACCURATE
+
+
+def _grade_strict(pair: PairEvidence) -> Grade:
+    if pair.errors is None:
+        return Grade.FAILED
+    within = pair.median_error < 10 and pair.max_error < 30
+    return Grade.ACCEPTABLE if within else Grade.INACCURATE
+
+
+def _category_areas(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> dict[str, float]:
+    areas = {
+        f"auc_{category}" if category else "auc": auc_below(
+            [pair.mean_error for pair in pairs if pair.category == category]
+        )
+        for category in sorted({pair.category for pair in pairs})
+    }
+    return grade_rates(grades) | areas | {"mauc": float(np.mean(list(areas.values())))}
+
+
+def _pooled_area(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> dict[str, float]:
+    registered = sum(grade is not Grade.FAILED for grade in grades)
+    area = auc_up_to([pair.mean_error for pair in pairs])
+    return {"auc": area, "failed": 1 - registered / len(pairs)}
+
+
+SUPERRETINA = Protocol(
+    name="fire-superretina-v1",
+    summary=(
+        "acceptable: median ≤ 20 px and max ≤ 50 px; mauc: mean over categories of the mean over "
+        "t = 1…25 px of the share of pairs with mean error < t"
+    ),
+    source="Liu et al., Semi-supervised keypoint detector and descriptor …, ECCV 2022",
+    grade=_grade_inclusive,
+    figures=_category_areas,
+    order_key=lambda figures: (-figures["mauc"],),
+    excluded=(BAD_CONTROL_POINTS,),
+)
+
+GLAMPOINTS = Protocol(
+    name="fire-glampoints-v1",
+    summary="acceptable: median < 10 px and max < 30 px",
+    source="Truong et al., GLAMpoints: greedily learned accurate match points, ICCV 2019",
+    grade=_grade_strict,
+    figures=lambda pairs, grades: grade_rates(grades),
+    order_key=lambda figures: (-figures["acceptable"], figures["failed"]),
+)
+
+RETINAREGNET = Protocol(
+    name="fire-retinaregnet-v1",
+    summary="auc: sum over t = 0…25 px of the share of pairs with mean error ≤ t, over 25, pooled",
+    source="Sivaraman et al., RetinaRegNet, 2024",
+    grade=lambda pair: Grade.FAILED if pair.errors is None else Grade.REGISTERED,
+    figures=_pooled_area,
+    order_key=lambda figures: (-figures["auc"],),
+)

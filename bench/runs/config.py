@@ -1,0 +1,153 @@
+"""What a run was asked to do, and the guard against mixing two different runs in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from imedbench.core.datasets import Dataset
+from imedbench.core.errors import BadInput, ConfigDrift
+from imedbench.core.options import PluginSpec, option_types
+from imedbench.core.registry import DATASETS
+from imedbench.core.types import Split
+from imedbench.runs.environment import device_name
+from imedbench.core.datasets import is_path
+
+FILE = "run.json"
+Subset = Literal["all", "train", "test"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A benchmark run.
+
+    Args:
+        data: spec of a registered data set, or a path one of them recognises.
+        methods: specs of methods.
+        out: the run folder.
+        splits: which splits; with ``all_splits`` those the data set has.
+        subset: which part of the data set.
+        limit: at most this many pairs a split.
+        seed: base of every random number.
+        device: ``cpu`` or ``cuda``.
+        threads: for the numerical libraries of a worker.
+        workers: processes; with more than one no latency is reported.
+        timeout_s: longest time for a pair.
+        plugins: files with further plugins.
+        diagnostics: whether to keep the pictures that methods make.
+        recompute: whether to replace rows that were made in another way.
+    """
+
+    data: str
+    methods: tuple[str, ...]
+    out: Path
+    splits: tuple[Split, ...]
+    subset: Subset = "all"
+    limit: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    workers: int = 1
+    timeout_s: float = 60.0
+    plugins: tuple[Path, ...] = ()
+    diagnostics: bool = True
+    recompute: bool = False
+
+
+def default_folder(data: str) -> Path:
+    """Where a run of a data set goes if nobody says.
+
+    Example:
+        >>> str(default_folder("synthetic:level=hard"))
+        'runs/synthetic-level-hard'
+    """
+    path = Path(data).resolve()
+    if path.exists():
+        return Path("runs") / (path.parent.name if path.is_file() else path.name)
+    return Path("runs") / re.sub(r"[^A-Za-z0-9.]+", "-", data).strip("-")
+
+
+def has_drifted(config: RunConfig, dataset: Dataset) -> bool:
+    """Whether a run folder's rows were made with other settings and may be thrown away.
+
+    Adding methods, splits or metrics to a run is fine; what every row depends on must not change.
+
+    Raises:
+        ConfigDrift: when they may not: names the setting, both values and the ways out.
+    """
+    stored = read_run(config.out)["config"] if (config.out / FILE).is_file() else {}
+    for name, now in fixed_settings(config, dataset).items():
+        before = stored.get(name, now)
+        if before != now and not config.recompute:
+            raise ConfigDrift(
+                f"{config.out}: holds results for {name} = {before}, now {now} is asked for; give"
+                " another --out, or --recompute to replace them"
+            )
+        if before != now:
+            return True
+    return False
+
+
+def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """The settings that every row of a run folder must share."""
+    return {
+        "data": data_identity(config.data),
+        "data_version": dataset.info.version,
+        "subset": config.subset,
+        "limit": config.limit,
+        "seed": config.seed,
+        "device": config.device,
+        # Latencies of two machines must not end in one column.
+        "processor": device_name(config.device),
+        "threads": config.threads,
+        "timeout_s": config.timeout_s,
+    }
+
+
+def data_identity(data: str) -> str:
+    """The data set's spec in one spelling, its paths absolute: it means the same from anywhere."""
+    if is_path(data):
+        return os.path.abspath(data)
+    spec = PluginSpec.parse(data)
+    types = option_types(DATASETS.factory(spec.name))
+    options = {
+        name: os.path.abspath(value) if types.get(name) is Path else value
+        for name, value in spec.options.items()
+    }
+    return str(PluginSpec(spec.name, options))
+
+
+def write_run(config: RunConfig, dataset: Dataset, provenance: dict[str, Any]) -> None:
+    """Write ``run.json``: the settings, and on what machine and software they were used."""
+    before = read_run(config.out)["plugins"] if (config.out / FILE).is_file() else []
+    content = {
+        "config": fixed_settings(config, dataset),
+        "plugins": sorted({*before, *(os.path.abspath(plugin) for plugin in config.plugins)}),
+        "provenance": provenance,
+    }
+    config.out.mkdir(parents=True, exist_ok=True)
+    unfinished = config.out / f"{FILE}.tmp"
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(config.out / FILE)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read ``run.json``.
+
+    Raises:
+        BadInput: when it is missing or not what `write_run` wrote.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise BadInput(f"{folder}: no run here (there is no {FILE})")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["config"], content["provenance"], content["plugins"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: damaged ({error}); run again into a new folder") from error
+    return dict(content)
