@@ -35,9 +35,7 @@ def write_run(folder: Path, errors: dict[str, Sequence[float | Outcome]]) -> Pat
             transform = Affine.identity() if ok else None
             assert isinstance(outcome, Outcome)
             store.add_prediction(
-                Prediction(
-                    key, method, "multi-modal", f"p{i}", outcome, "why", transform=transform
-                )
+                Prediction(key, method, "multi-modal", f"p{i}", outcome, "why", transform=transform)
             )
             if outcome.is_answer:
                 tre = float(value) if ok else None  # type: ignore[arg-type]

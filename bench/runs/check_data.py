@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imedbench.core.datasets import Dataset, MissingSplit
-from imedbench.core.types import SPLITS, ImagePair
 from imedbench.core.progress import Progress
+from imedbench.core.types import SPLITS, ImagePair
 
 
 @dataclass

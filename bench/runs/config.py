@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from imedbench.core.datasets import Dataset
+from imedbench.core.datasets import Dataset, is_path
 from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import Split
 from imedbench.runs.environment import device_name
-from imedbench.core.datasets import is_path
 
 FILE = "run.json"
 Subset = Literal["all", "train", "test"]

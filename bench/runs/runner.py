@@ -9,17 +9,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from imedbench.runs.config import RunConfig, has_drifted, write_run
-from imedbench.runs.hashing import pair_hash, prediction_key, seed_for
 from imedbench.core.datasets import Dataset, PairRef
 from imedbench.core.errors import BadInput, ConfigDrift, Declined
 from imedbench.core.options import PluginSpec
+from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METHODS
 from imedbench.core.types import ImagePair, MethodInfo, Outcome, Registration
+from imedbench.runs.config import RunConfig, has_drifted, write_run
 from imedbench.runs.diagnostics import remove_diagnostics, save_diagnostics
 from imedbench.runs.environment import code_hash, provenance
+from imedbench.runs.hashing import pair_hash, prediction_key, seed_for
 from imedbench.runs.locking import only_writer
-from imedbench.core.progress import Progress, NullProgress
 from imedbench.runs.store import Prediction, Store
 from imedbench.runs.validity import check_transform
 from imedbench.runs.worker import CallResult, Task, Worker, WorkerSettings

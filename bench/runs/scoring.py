@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from imedbench.runs.hashing import truth_hash
 from imedbench.core.datasets import Dataset, PairRef
 from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselReader
+from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Affine
 from imedbench.core.types import ImagePair, Outcome
-from imedbench.core.progress import Progress, NullProgress
+from imedbench.runs.hashing import truth_hash
 from imedbench.runs.store import Prediction, Score, Store
 
 

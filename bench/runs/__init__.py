@@ -1,0 +1,1 @@
+"""Makes rows: runs methods on pairs, stores what they answer and scores it."""
