@@ -82,7 +82,7 @@ class Fire:
         return found
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs by name; the note gives the category.
+        """The pairs by name, each with its category.
 
         Raises:
             MissingSplit: for multi-modal: FIRE has photographs only.
@@ -97,7 +97,7 @@ class Fire:
                 group=pair.group,
                 fixed_modality="cf",
                 moving_modality="cf",
-                note=f"category {pair.category}",
+                category=pair.category,
             )
             for pair in self.pairs
         ]

@@ -29,19 +29,22 @@ class Run:
         settings: the content of ``run.json``.
         dataset: what it was run on.
         store: its database.
+        missing_plugins: files of plugins that are not where they were when the run was made.
     """
 
     folder: Path
     settings: dict[str, Any]
     dataset: Dataset
     store: Store
+    missing_plugins: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
-        """What a reader of any table of this run must know: methods judged on eyes they know."""
-        return leak_warnings(self.store.methods(), self.dataset.info.name, self.store.pairs())
+        """Say what a reader of any table of this run must know."""
+        leaks = leak_warnings(self.store.methods(), self.dataset.info.name, self.store.pairs())
+        return [*leaks, *(f"the plugin {name} is gone" for name in self.missing_plugins)]
 
     def table(self) -> pd.DataFrame:
-        """One row for each method, split and pair; see `imedbench.analysis.tables.pair_table`."""
+        """Read one row for each method, split and pair; see `pair_table`."""
         return pair_table(self.store)
 
 
@@ -56,14 +59,25 @@ def open_run(folder: Path, data: str | None = None) -> Run:
         BadInput: when the folder holds no run, or the data set is not where it was.
     """
     settings = read_run(folder)
-    for plugin in settings["plugins"]:
-        load_plugin_file(Path(plugin))
+    missing = load_run_plugins(settings)
     spec = data or settings["config"]["data"]
     try:
         dataset = open_dataset(spec)
     except BadInput as error:
         raise BadInput(f"{folder}: its data cannot be opened ({error}); say --data") from error
-    return Run(folder, settings, dataset, Store(folder))
+    return Run(folder, settings, dataset, Store(folder), missing)
+
+
+def load_run_plugins(settings: dict[str, Any]) -> tuple[str, ...]:
+    """Load the plugin files that a run was made with, and name those that are gone.
+
+    A run is read without them: what they made is stored.
+    """
+    files = [Path(plugin) for plugin in settings["plugins"]]
+    for file in files:
+        if file.exists():
+            load_plugin_file(file)
+    return tuple(file.name for file in files if not file.exists())
 
 
 def score_run(run: Run, metrics: Sequence[str], progress: Progress | None = None) -> None:

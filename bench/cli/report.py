@@ -22,16 +22,20 @@ def report_command(
         str | None, typer.Option("--data", "-d", help="Where the data set is now, if it moved.")
     ] = None,
 ) -> None:
-    """Write report.md with tables and pictures.
+    """Write report.md with tables and pictures. Exit code 3 when pairs have no answer.
 
     Example:
 
     imedbench report runs/synthetic
     """
     from imedbench.analysis.run import open_run
+    from imedbench.analysis.tables import incomplete
+    from imedbench.cli.run import end_by
     from imedbench.cli.show import ProgressBar, output
     from imedbench.reports.report import write_report
 
     with ProgressBar("drawing") as progress:
-        page = write_report(open_run(run, data), out or run, progress)
+        opened = open_run(run, data)
+        page = write_report(opened, out or run, progress)
     output.print(f"wrote {page}", highlight=False)
+    end_by(incomplete(opened.table()))

@@ -11,12 +11,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Transform, from_bytes, from_dict, is_large, to_bytes, to_dict
 from imedbench.core.types import MethodInfo, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 2
 _SCHEMA = """
@@ -271,6 +274,21 @@ class Store:
         """All stored scores."""
         for row in self._db.execute("SELECT * FROM scores"):
             yield Score(**dict(row))
+
+    # What analyses read
+
+    def read(self, query: str) -> pd.DataFrame:
+        """Read the rows of a query as a table, without decoding any transform."""
+        import pandas as pd
+
+        return pd.read_sql_query(query, self._db)
+
+    def transform(self, key: str) -> Transform | None:
+        """Decode the transform of one prediction; None where it has none."""
+        row = self._db.execute(
+            "SELECT transform, transform_file FROM predictions WHERE key = ?", (key,)
+        ).fetchone()
+        return self._transform(row) if row else None
 
     def _transform(self, row: sqlite3.Row) -> Transform | None:
         if row["transform_file"]:
