@@ -10,7 +10,7 @@ from statistics import median
 from imedbench.core.errors import Declined
 from imedbench.core.stages import Clock, WallClock, collect_stages
 from imedbench.core.types import ImagePair, Method, Outcome, Registration
-from imedbench.latency.backends import Backend
+from imedbench.latency.device import Backend
 
 STEADY_WINDOW = 5  # calls
 STEADY_TOLERANCE = 0.05
@@ -96,8 +96,8 @@ class Warmup:
 def warm_up(
     call: Callable[[ImagePair], TimedCall],
     pairs: Sequence[ImagePair],
-    at_least: int,
-    at_most: int,
+    min_calls: int,
+    max_calls: int,
 ) -> Warmup:
     """Call until times settle: two windows of calls whose medians agree within 5 %.
 
@@ -107,13 +107,13 @@ def warm_up(
     Args:
         call: times a method on a pair.
         pairs: those that will be timed.
-        at_least: number of calls before they may count as settled.
-        at_most: number of calls after which to give up.
+        min_calls: number of calls before they may count as settled.
+        max_calls: number of calls after which to give up.
     """
     calls = [call(pairs[0])]
     if calls[0].outcome is Outcome.SKIPPED:
         return Warmup(calls[0], 1, steady=False)
-    while len(calls) < at_least or (len(calls) < at_most and not _settled(calls)):
+    while len(calls) < min_calls or (len(calls) < max_calls and not _settled(calls)):
         calls.append(call(pairs[0]))
     sizes = {(pairs[0].fixed.size, pairs[0].moving.size)}
     others = 0
