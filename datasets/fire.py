@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
-from imedbench.core.types import GroundTruth, ImagePair, Points, Split
+from imedbench.core.types import GroundTruth, ImagePair, Split
 
 BAD_PAIRS = {"P37_1_2": "its control points are wrong"}
 """Left out by every published evaluation."""

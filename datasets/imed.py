@@ -19,12 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Points
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
 from imedbench.core.transforms import Affine, Transform
-from imedbench.core.types import GroundTruth, Image, ImagePair, Points, Split
+from imedbench.core.types import GroundTruth, Image, ImagePair, Split
 
 ANNOTATED_SIZE = 256  # px; matrices and landmarks are given on images of this size
 FOLDERS = {"train": ("CF_train", "OCTA_train"), "test": ("CF_ts", "OCTA_ts")}

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image, read_mask
 from imedbench.core.registry import DATASETS
-from imedbench.core.types import GroundTruth, Image, ImagePair, Points, Split
+from imedbench.core.types import GroundTruth, Image, ImagePair, Split
 
 REQUIRED = ("pair_id", "fixed", "moving")
 PATHS = ("fixed", "moving", "landmarks", "fixed_vessels", "moving_vessels", "fake_octa")

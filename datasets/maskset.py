@@ -16,10 +16,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from imedbench.core.arrays import Mask, Pixels, Points
 from imedbench.core.datasets import DatasetInfo, PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image, read_mask
-from imedbench.core.types import GroundTruth, Image, ImagePair, Mask, Pixels, Points, Split
+from imedbench.core.types import GroundTruth, Image, ImagePair, Split
 
 RESTYLED = "restyled"
 """Modality of a copy whose grey levels were changed."""

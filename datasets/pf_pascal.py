@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
-from imedbench.core.types import GroundTruth, ImagePair, Points, Split
+from imedbench.core.types import GroundTruth, ImagePair, Split
 
 LISTS = {"train": "val_pairs_pf_pascal.csv", "test": "test_pairs_pf_pascal.csv"}
 COLUMNS = ("source_image", "target_image", "class", "XA", "YA", "XB", "YB")

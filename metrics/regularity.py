@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Floats
 from imedbench.core.errors import ContractError
 
-Floats = NDArray[np.float64]
-SMALLEST_DETERMINANT = 1e-9
+MIN_DETERMINANT = 1e-9
 
 
 def folding(determinants: Floats, where: NDArray[np.bool_] | None = None) -> float:
@@ -42,7 +42,7 @@ def sd_log_j(determinants: Floats, where: NDArray[np.bool_] | None = None) -> fl
         0 for a uniform change of area, upwards; NaN if no determinant is known.
     """
     known = _known(determinants, where)
-    return float(np.log(np.maximum(known, SMALLEST_DETERMINANT)).std()) if known.size else np.nan
+    return float(np.log(np.maximum(known, MIN_DETERMINANT)).std()) if known.size else np.nan
 
 
 def inverse_consistency(points: Floats, round_trip: Floats) -> float:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Floats, Mask
 from imedbench.core.errors import ContractError
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Map = NDArray[np.bool_] | NDArray[np.floating]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Mask
 from imedbench.core.errors import BadInput
-from imedbench.core.types import Image, Mask
+from imedbench.core.types import Image
 
 
 def read_image(path: Path, modality: str = "unknown") -> Image:

@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Mask
 from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Transform, inside, resample, sampling_map
-from imedbench.core.types import GroundTruth, ImagePair, Mask, Split
+from imedbench.core.types import GroundTruth, ImagePair, Split
 
 Need = Literal["landmarks", "spacing", "single-modal"]
 

@@ -14,12 +14,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Mask, Pixels, Points
 from imedbench.core.errors import ContractError
 from imedbench.core.transforms import Transform
 
-Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Points = NDArray[np.float64]
 Split = Literal["multi-modal", "single-modal"]
 SPLITS: tuple[Split, ...] = ("multi-modal", "single-modal")
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from imedbench.core.types import Mask
+from imedbench.core.arrays import Mask
 from imedbench.datasets.synthetic.drawing import Plane, Strokes, draw, fill, project
 from imedbench.datasets.synthetic.lesions import LesionKind, make_lesions
 from imedbench.datasets.synthetic.randomness import stream

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from imedbench.core.types import GroundTruth, Image, ImagePair, Mask, Pixels, Points
+from imedbench.core.arrays import Mask, Pixels, Points
+from imedbench.core.types import GroundTruth, Image, ImagePair
 from imedbench.datasets.synthetic.fundus import Fundus
 from imedbench.datasets.synthetic.randomness import stream
 from imedbench.datasets.synthetic.render import Modality, Rendering, render

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.types import Mask, Pixels
+from imedbench.core.arrays import Mask, Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
 from imedbench.datasets.synthetic.textures import noise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from imedbench.core.types import Mask, Pixels
+from imedbench.core.arrays import Mask, Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
 from imedbench.datasets.synthetic.render_octa import capillaries

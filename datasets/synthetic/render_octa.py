@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.types import Pixels
+from imedbench.core.arrays import Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus
 from imedbench.datasets.synthetic.textures import clouds, mesh_along, noise, sample

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.transforms.base import Points, Transform
+from imedbench.core.arrays import Points
+from imedbench.core.transforms.base import Transform
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 
