@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.metrics import MetricInfo, Need, RegisteredPair, register_metric
 from imedbench.core.transforms import jacobian_determinant, pixel_grid
 from imedbench.metrics import intensity, landmarks, overlap, regularity
@@ -125,7 +126,7 @@ def inverse_consistency(case: RegisteredPair) -> float:
     return regularity.inverse_consistency(seen, case.fixed_from_moving.apply(there))
 
 
-def _landmarks(case: RegisteredPair) -> tuple[landmarks.Points, landmarks.Points]:
+def _landmarks(case: RegisteredPair) -> tuple[Points, Points]:
     """Moving landmarks brought to the fixed image, and where they belong."""
     moving, fixed = case.truth.moving_points, case.truth.fixed_points
     assert moving is not None  # scoring asks only what a pair can answer
