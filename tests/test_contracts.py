@@ -15,8 +15,8 @@ from imedbench.core.datasets import Dataset, DatasetInfo, MissingSplit
 from imedbench.core.errors import BadInput, Declined
 from imedbench.core.metrics import Metric, PairViews, RegisteredPair
 from imedbench.core.options import option_defaults, option_types
-from imedbench.core.registry import DATASETS, METHODS, METRICS
-from imedbench.core.transforms import Affine, Transform
+from imedbench.core.registry import DATASETS, METHODS, METRICS, WRAPPERS
+from imedbench.core.transforms import Affine, DenseField, Transform
 from imedbench.core.types import (
     SPLITS,
     GroundTruth,
@@ -30,6 +30,9 @@ from imedbench.metrics.reference_vessels import reference_vessels
 from imedbench.runs.worker import Task, call_method
 
 SIZE = 160  # px
+
+#: Every method, and every wrapper round the one that needs no weights of its own.
+NAMES = [*METHODS.names(), *(f"{wrapper}+sift" for wrapper in WRAPPERS.names())]
 
 #: What each metric gives for one image registered to itself by the identity.
 PERFECT = {
@@ -50,6 +53,9 @@ PERFECT = {
     "tre_mean_um": 0.0,
     "tre_median": 0.0,
 }
+
+
+REGULARITY = {"folding", "sd_log_j", "inverse_consistency"}
 
 
 def scene(width: int = SIZE, height: int = SIZE) -> np.ndarray:
@@ -88,12 +94,12 @@ def ready(name: str) -> Method:
     return method
 
 
-@pytest.fixture(params=METHODS.names())
+@pytest.fixture(params=NAMES)
 def method(request: pytest.FixtureRequest) -> Method:
     return ready(request.param)
 
 
-@pytest.mark.parametrize("name", METHODS.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_method_is_found_under_its_own_name(name: str) -> None:
     info = ready(name).info
     assert isinstance(info, MethodInfo)
@@ -191,10 +197,23 @@ def test_a_shift_makes_a_metric_worse_or_leaves_it(metric: Metric) -> None:
     views = PairViews(pair(), "single-modal", reference_vessels)
     best = metric.compute(RegisteredPair(views, Affine.identity()))
     worse = metric.compute(RegisteredPair(views, Affine([[1, 0, 7], [0, 1, 4]])))
-    regularity = {"folding", "sd_log_j", "inverse_consistency"}
-    if metric.info.name in PERFECT and metric.info.name not in regularity:
+    if metric.info.name in PERFECT and metric.info.name not in REGULARITY:
         assert worse < best if metric.info.higher_is_better else worse > best
     assert not math.isnan(worse)
+
+
+@pytest.mark.parametrize("name", ["folding", "sd_log_j"])
+def test_a_folded_field_is_less_regular_than_a_wavy_one(name: str) -> None:
+    metric, views = METRICS.create(name), PairViews(pair(), "single-modal", reference_vessels)
+    x = np.arange(SIZE) * 2 * np.pi / 40
+    values = []
+    for height in (3.0, 12.0):  # px; a wave 40 px long folds from 40 / 2π = 6.4 px on
+        displacement = np.zeros((SIZE, SIZE, 2), np.float32)
+        displacement[..., 0] = height * np.sin(x)
+        # What fixed pixels look at is the field itself: its inverse is what is registered.
+        values.append(metric.compute(RegisteredPair(views, DenseField(displacement).inverse())))
+    assert values[0] < values[1]
+    assert (name == "folding") == (values[0] == 0), "a wave that does not fold is no folding"
 
 
 @pytest.mark.parametrize(
