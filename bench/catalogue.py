@@ -40,7 +40,7 @@ def _shown(registry: Registry, name: str, columns: tuple[str, ...]) -> tuple[str
 
 
 def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Every fact of one plugin, and its options.
+    """Return every fact of one plugin, and its options.
 
     Raises:
         BadInput: when nothing has that name.

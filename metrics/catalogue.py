@@ -112,7 +112,7 @@ def folding(case: RegisteredPair) -> float:
 
 @register_metric(MetricInfo("sd_log_j", "spread of the local change of area"))
 def sd_log_j(case: RegisteredPair) -> float:
-    """Standard deviation of the log of the Jacobian determinant on the overlap."""
+    """Measure the standard deviation of the log of the Jacobian determinant on the overlap."""
     return regularity.sd_log_j(jacobian_determinant(case.sampling_map), case.overlap)
 
 

@@ -30,7 +30,7 @@ def folding(determinants: Floats, where: NDArray[np.bool_] | None = None) -> flo
 
 
 def sd_log_j(determinants: Floats, where: NDArray[np.bool_] | None = None) -> float:
-    """Standard deviation of the logarithm of the Jacobian determinant (Hering et al. 2022).
+    """Measure the spread of the logarithm of the Jacobian determinant (Hering et al. 2022).
 
     Determinants below 1e-9 count as 1e-9: a mapping does not look smoother for folding.
 

@@ -74,7 +74,7 @@ class Dataset(Protocol):
         """What the data set is."""
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs of a split, in a fixed order, without reading images.
+        """Return the pairs of a split, in a fixed order, without reading images.
 
         Raises:
             MissingSplit: when the data set cannot offer that split.
@@ -111,7 +111,7 @@ def open_dataset(text: str) -> Dataset:
 
 
 def is_path(text: str) -> bool:
-    """Whether a text means files; a folder that happens to have a data set's name does not."""
+    """Tell whether a text means files; a folder that happens to have a data set's name does not."""
     return text not in DATASETS.names() and Path(text).exists()
 
 

@@ -159,7 +159,7 @@ class Metric:
 def register_metric(
     info: MetricInfo,
 ) -> Callable[[Callable[[RegisteredPair], float]], Callable[[RegisteredPair], float]]:
-    """Decorator that registers a function as a metric under ``info.name``.
+    """Register a function as a metric under ``info.name``, by decorating it.
 
     Example:
         >>> @register_metric(MetricInfo("example_overlap", "share of the image both show"))

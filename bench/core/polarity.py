@@ -22,7 +22,7 @@ _RIM = 1 / 128  # of the shorter side, by which the mask shrinks: an aperture's 
 
 
 def field_of_view(image: Pixels) -> Mask:
-    """Where an image shows retina.
+    """Tell where an image shows retina.
 
     Outside is what is dark, reaches the border of the picture and is wider than a vessel gap, so a
     dark fovea or a dim lesion stays inside.
@@ -98,7 +98,7 @@ def stretch(grey: Pixels, fov: Mask) -> Plane:
 
 
 def has_dark_vessels(grey: Pixels, fov: Mask) -> bool:
-    """Whether the thin structures of an image are rather dark than bright.
+    """Tell whether the thin structures of an image are rather dark than bright.
 
     Args:
         grey: uint8 H×W.
@@ -149,7 +149,7 @@ def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
 
 
 def ridge_strength(image: Plane, sigma: float) -> Plane:
-    """How much each pixel lies on a bright line of one width.
+    """Say how much each pixel lies on a bright line of one width.
 
     Args:
         image: float32 H×W.

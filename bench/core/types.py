@@ -234,7 +234,7 @@ class Registration:
 
     @classmethod
     def failed(cls, reason: str, diagnostics: Diagnostics | None = None) -> Registration:
-        """A registration that found nothing, and why."""
+        """Return a registration that found nothing, and why."""
         return cls(None, reason, diagnostics=diagnostics or Diagnostics())
 
 

@@ -138,7 +138,7 @@ def _settled(calls: Sequence[TimedCall]) -> bool:
 def shuffled_rounds(
     methods: Sequence[str], pairs: Sequence[ImagePair], rounds: int, seed: int
 ) -> Iterator[list[tuple[str, ImagePair]]]:
-    """Rounds of calls: in each, every method once, all on one pair, in an order of its own.
+    """Shuffle calls into rounds: in each, every method once, all on one pair, in an own order.
 
     A slow drift of the machine so falls on all methods alike, and no method always follows the
     same other.

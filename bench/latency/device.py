@@ -76,7 +76,7 @@ class EventClock:
         self._cuda = cuda
 
     def mark(self) -> Any:
-        """An event recorded now; it costs the host some microseconds and stops nothing."""
+        """Return an event recorded now; it costs the host some microseconds and stops nothing."""
         event = self._cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -126,7 +126,7 @@ class CudaBackend:
 
 
 def backend_for(device: str) -> Backend:
-    """The backend of a device.
+    """Return the backend of a device.
 
     Raises:
         BadInput: when the device is unknown or missing.
@@ -215,7 +215,7 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 
 def stated_threads() -> dict[str, int]:
-    """The number of threads that each loaded library says it uses."""
+    """Return the number of threads that each loaded library says it uses."""
     import cv2
     from threadpoolctl import threadpool_info
 
@@ -243,5 +243,5 @@ def seed_methods(seed: int) -> None:
 
 
 def machine_load() -> float | None:
-    """Processes that waited for a core over the last minute; None where the system has no count."""
+    """Count the processes that waited for a core over the last minute; None where unknown."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

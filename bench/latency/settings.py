@@ -53,7 +53,7 @@ class LatencySettings:
 
 
 def resized(pair: ImagePair, size: int | None) -> ImagePair:
-    """The pair with the longer side of each image at ``size`` px; without its ground truth."""
+    """Resize both images to ``size`` px on the longer side; leave out the ground truth."""
     bare = replace(pair, truth=type(pair.truth)())
     if size is None:
         return bare

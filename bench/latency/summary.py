@@ -91,7 +91,7 @@ def quantiles(times: Sequence[float]) -> Quantiles:
 def summarise(
     name: str, warmup: Warmup, calls: Sequence[TimedCall], memory: MemoryUse
 ) -> MethodLatency:
-    """A method's figures from its timed calls."""
+    """Return a method's figures from its timed calls."""
     good = [call for call in calls if call.outcome is Outcome.OK]
     bad = [call for call in calls if call.outcome is not Outcome.OK]
     return MethodLatency(

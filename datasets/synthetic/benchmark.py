@@ -65,7 +65,7 @@ class Synthetic:
         )
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs of a split."""
+        """Return the pairs of a split."""
         return [
             PairRef(
                 pair_id=f"{number:02d}",

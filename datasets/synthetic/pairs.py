@@ -44,7 +44,7 @@ def make_pair(
     stress: Stress | None = None,
     eye_seed: int | None = None,
 ) -> ImagePair:
-    """A pair of images with exact ground truth.
+    """Return a pair of images with exact ground truth.
 
     Args:
         seed: the same arguments give the same bytes everywhere.

@@ -36,7 +36,7 @@ class Rendering:
 def render(
     fundus: Fundus, modality: Modality, rng: np.random.Generator, *, logo: bool = False
 ) -> Rendering:
-    """An image with a look drawn at random.
+    """Return an image with a look drawn at random.
 
     Args:
         fundus: eye and camera.

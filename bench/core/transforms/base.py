@@ -44,7 +44,7 @@ class Transform(ABC):
 
     @abstractmethod
     def inverse(self) -> Transform:
-        """The map the other way.
+        """Return the map the other way.
 
         Raises:
             SingularTransformError: when there is none.
@@ -52,7 +52,7 @@ class Transform(ABC):
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments: arrays, numbers, transforms or lists of transforms."""
+        """Return the constructor's arguments: arrays, numbers, transforms or lists of them."""
 
     def then(self, after: Transform) -> Transform:
         """Compose: this transform followed by another."""
@@ -63,7 +63,7 @@ class Transform(ABC):
         return None
 
     def is_finite(self) -> bool:
-        """Whether every parameter is a finite number."""
+        """Tell whether every parameter is a finite number."""
         return _all_finite(self.parameters())
 
 
@@ -111,11 +111,11 @@ class Composition(Transform):
         return result
 
     def inverse(self) -> Transform:
-        """The inverses in reverse order."""
+        """Return the inverses in reverse order."""
         return Composition([step.inverse() for step in reversed(self.steps)])
 
     def parameters(self) -> dict[str, Any]:
-        """The steps."""
+        """Return the steps."""
         return {"steps": list(self.steps)}
 
 

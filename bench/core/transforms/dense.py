@@ -46,9 +46,9 @@ class DenseField(Transform):
         return moved
 
     def inverse(self) -> Transform:
-        """The numerical inverse."""
+        """Return the numerical inverse."""
         return NumericalInverse(self)
 
     def parameters(self) -> dict[str, Any]:
-        """The displacements."""
+        """Return the displacements."""
         return {"displacement": self.displacement}

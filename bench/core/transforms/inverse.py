@@ -50,11 +50,11 @@ class NumericalInverse(Transform):
         return best
 
     def inverse(self) -> Transform:
-        """The forward transform, exactly."""
+        """Return the forward transform, exactly."""
         return self.forward
 
     def parameters(self) -> dict[str, Any]:
-        """The forward transform."""
+        """Return the forward transform."""
         return {"forward": self.forward}
 
 

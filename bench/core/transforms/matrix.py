@@ -40,7 +40,7 @@ class Homography(Transform):
         return mapped[:, :2] / depth
 
     def inverse(self) -> Homography:
-        """The matrix inverse."""
+        """Return the matrix inverse."""
         # The condition number says whether an inverse means anything; coordinates of up to
         # 10⁴ px make numbers up to about 10⁸ ordinary.
         if not self.is_finite() or np.linalg.cond(self.matrix) > 1e13:
@@ -55,7 +55,7 @@ class Homography(Transform):
         return (Affine if both_affine else Homography)(after.matrix @ self.matrix)
 
     def parameters(self) -> dict[str, Any]:
-        """The matrix."""
+        """Return the matrix."""
         return {"matrix": self.matrix}
 
 
@@ -82,7 +82,7 @@ class Affine(Homography):
 
     @classmethod
     def identity(cls) -> Affine:
-        """The map that changes nothing."""
+        """Return the map that changes nothing."""
         return cls(np.eye(3))
 
     @classmethod
