@@ -233,7 +233,7 @@ def test_verify_takes_data_that_moved(
     assert ended.code == 0, ended.err
 
 
-def test_methods_name_their_package_and_licence(tmp_path: Path, troublesome: Path) -> None:
+def test_methods_name_their_package_and_licence(cli: Cli, troublesome: Path) -> None:
     factory = METHODS.factory("sift")
     info = with_package(METHODS.create("sift").info, factory)
     assert info.code_licence == "Apache-2.0"
@@ -243,6 +243,7 @@ def test_methods_name_their_package_and_licence(tmp_path: Path, troublesome: Pat
     unknown = with_package(METHODS.create("troublesome").info, stranger)
     assert (unknown.code_licence, unknown.package) == ("unknown", "troublesome.py")
     assert MethodInfo("m", "s", "f").code_licence == "unknown"
+    assert json.loads(cli("info", "identity", "--json").out)["code_licence"] == "Apache-2.0"
     assert "numpy" in packages_of(stranger)
 
 
