@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from imedbench.core.arrays import Pixels, Points
 from imedbench.core.datasets import Dataset
-from imedbench.core.types import ImagePair, Pixels, Points, Split
+from imedbench.core.types import ImagePair, Split
 
 _COLOURS = np.array(
     [(230, 60, 60), (60, 200, 80), (70, 120, 255), (240, 180, 40), (200, 80, 220), (60, 210, 220)]

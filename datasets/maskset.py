@@ -16,10 +16,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from imedbench.core.datasets import DatasetInfo, PairRef
+from imedbench.core.arrays import Mask, Pixels, Points
+from imedbench.core.datasets import DatasetInfo, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image, read_mask
-from imedbench.core.types import GroundTruth, Image, ImagePair, Mask, Pixels, Points, Split
+from imedbench.core.types import GroundTruth, Image, ImagePair, Split
 
 RESTYLED = "restyled"
 """Modality of a copy whose grey levels were changed."""
@@ -120,6 +121,11 @@ class MaskSet(ABC):
             )
             for item in self.items
         ]
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        item = next(i for i in self.items if i.item_id == ref.pair_id)
+        return file_fingerprint([item.image, item.vessels], ref, self.level, self.seed)
 
     def load(self, ref: PairRef) -> ImagePair:
         """Read an image and make its moved copy.

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Points
 from imedbench.core.transforms import Affine, Homography
-from imedbench.core.types import Diagnostics, Matches, Points, Registration
+from imedbench.core.types import Diagnostics, Matches, Registration
 
 Model = Literal["homography", "affine"]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
-from imedbench.core.types import Image, MethodInfo, Points, Registration
+from imedbench.core.types import Image, MethodInfo, Registration
 from imedbench.methods.estimators import Model, estimator_name, registration_from_matches
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Points
 from imedbench.core.stages import stage
-from imedbench.core.types import Image, MethodInfo, Points, Registration
+from imedbench.core.types import Image, MethodInfo, Registration
 from imedbench.methods import weight_sources
 from imedbench.methods.estimators import Model, estimator_name, registration_from_matches
 from imedbench.methods.licences import ask_licence

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Pixels
 from imedbench.core.registry import WRAPPERS
 from imedbench.core.stages import stage
-from imedbench.core.types import Image, Method, Pixels, Registration
+from imedbench.core.types import Image, Method, Registration
 from imedbench.methods import weights
 from imedbench.methods.method_info import wrapper_info
 

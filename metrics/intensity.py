@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from imedbench.metrics.selection import Floats, Map, Mask, comparable, compared_values
+from imedbench.core.arrays import Floats, Mask
+from imedbench.metrics.selection import Map, comparable, compared_values
 
 NMI_BINS = 64
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # px: the 11×11 Gaussian window of the paper

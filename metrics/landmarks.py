@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Points
 from imedbench.core.errors import ContractError
-
-Points = NDArray[np.float64]
 
 
 def landmark_errors(mapped: Points, fixed: Points, spacing: float = 1.0) -> NDArray[np.float64]:

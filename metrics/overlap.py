@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from imedbench.core.arrays import Mask
 from imedbench.core.errors import ContractError
-from imedbench.metrics.selection import Map, Mask, compared_values
+from imedbench.metrics.selection import Map, compared_values
 
 
 def soft_dice(fixed: Map, warped: Map, overlap: Mask | None = None) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Floats
 from imedbench.core.errors import ContractError
 
-Floats = NDArray[np.float64]
-SMALLEST_DETERMINANT = 1e-9
+MIN_DETERMINANT = 1e-9
 
 
 def folding(determinants: Floats, where: NDArray[np.bool_] | None = None) -> float:
@@ -30,7 +30,7 @@ def folding(determinants: Floats, where: NDArray[np.bool_] | None = None) -> flo
 
 
 def sd_log_j(determinants: Floats, where: NDArray[np.bool_] | None = None) -> float:
-    """Standard deviation of the logarithm of the Jacobian determinant (Hering et al. 2022).
+    """Measure the spread of the logarithm of the Jacobian determinant (Hering et al. 2022).
 
     Determinants below 1e-9 count as 1e-9: a mapping does not look smoother for folding.
 
@@ -42,15 +42,15 @@ def sd_log_j(determinants: Floats, where: NDArray[np.bool_] | None = None) -> fl
         0 for a uniform change of area, upwards; NaN if no determinant is known.
     """
     known = _known(determinants, where)
-    return float(np.log(np.maximum(known, SMALLEST_DETERMINANT)).std()) if known.size else np.nan
+    return float(np.log(np.maximum(known, MIN_DETERMINANT)).std()) if known.size else np.nan
 
 
 def inverse_consistency(points: Floats, round_trip: Floats) -> float:
-    """Mean distance of ``moving_from_fixed ∘ fixed_from_moving`` from identity.
+    """Compute the mean distance of points from where they are after going there and back.
 
     Args:
-        points: N×2 px in the moving image, those that are mapped into the fixed image.
-        round_trip: N×2 px, the same points mapped there and back.
+        points: N×2 px in the moving image.
+        round_trip: N×2 px, the same points mapped to the fixed image and back.
 
     Returns:
         Distance in px of the moving image; infinite if a point was lost on the way, NaN without

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Floats, Mask
 from imedbench.core.errors import ContractError
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Map = NDArray[np.bool_] | NDArray[np.floating]
 
 
 def comparable(fixed: Map, warped: Map, overlap: Mask | None = None) -> Mask:
-    """The pixels that can be compared: inside the overlap and finite in both arrays.
+    """Return the pixels that can be compared: inside the overlap and finite in both arrays.
 
     Args:
         fixed: H×W, bool or float in [0, 1].
@@ -43,6 +42,6 @@ def comparable(fixed: Map, warped: Map, overlap: Mask | None = None) -> Mask:
 
 
 def compared_values(fixed: Map, warped: Map, overlap: Mask | None = None) -> tuple[Floats, Floats]:
-    """The values of both arrays at the pixels that can be compared, as two float64 rows."""
+    """Return the values of both arrays at the pixels that can be compared, as two float64 rows."""
     where = comparable(fixed, warped, overlap)
     return fixed[where].astype(np.float64), warped[where].astype(np.float64)

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,19 +25,18 @@ from imedbench.core.types import (
     Outcome,
     Registration,
 )
-from imedbench.latency import (
+from imedbench.latency.calls import TimedCall, shuffled_rounds, timed_call, warm_up
+from imedbench.latency.device import (
     HostBackend,
     HostMemory,
-    LatencySettings,
+    autocast,
     backend_for,
-    measure_latency,
-    quantiles,
-    refuse_parallel,
-    timed_call,
+    stated_threads,
 )
-from imedbench.latency.calls import TimedCall, shuffled_rounds, warm_up
-from imedbench.latency.settings import autocast, limited_threads, resized, stated_threads
-from imedbench.latency.throughput import measure_throughput
+from imedbench.latency.measure import measure_latency
+from imedbench.latency.settings import LatencySettings, resized
+from imedbench.latency.summary import quantiles
+from imedbench.runs.environment import limited_threads
 
 DONE = Registration(Affine.identity())
 
@@ -78,18 +77,6 @@ class TimedMethod:
         with stage("work"):
             self.clock.now += self.milliseconds(self.calls)
         return self.answer(self.calls)
-
-
-class Batched(TimedMethod):
-    """It takes 10 ms and 1 ms more a pair, and at most 8 pairs."""
-
-    def register_batch(
-        self, fixed: Sequence[Image], moving: Sequence[Image]
-    ) -> Sequence[Registration]:
-        if len(fixed) > 8:
-            raise MemoryError("too many")
-        self.clock.now += 10 + len(fixed)
-        return [DONE] * len(fixed)
 
 
 class StandingBackend(HostBackend):
@@ -251,7 +238,6 @@ def test_report_keeps_first_warm_and_timed_calls_apart() -> None:
     assert found.stages == {"work": 10}
     assert found.outcomes == {"ok": 40}
     assert (report.rounds, len(report.calls["m"])) == (40, 40)
-    assert report.card_before is None
 
 
 def test_failed_calls_are_kept_and_labelled_and_do_not_flatter() -> None:
@@ -261,7 +247,7 @@ def test_failed_calls_are_kept_and_labelled_and_do_not_flatter() -> None:
         lambda call: 1 if call % 2 else 30,
         lambda call: Registration.failed("2 matches, 4 are needed") if call % 2 else DONE,
     )
-    found = measured({"m": method}, clock, repeats=50, most_warmup=12).methods[0]
+    found = measured({"m": method}, clock, repeats=50, max_warmup=12).methods[0]
     assert found.outcomes == {"ok": 25, "no_transform": 25}
     assert found.reasons == {"2 matches, 4 are needed": 25}
     assert found.registered.p50.estimate == 30
@@ -279,7 +265,7 @@ class Wavering(TimedMethod):
 
 def test_a_stage_that_few_calls_enter_takes_most_no_time() -> None:
     clock = ToldClock()
-    found = measured({"m": Wavering(clock)}, clock, repeats=30, most_warmup=12).methods[0]
+    found = measured({"m": Wavering(clock)}, clock, repeats=30, max_warmup=12).methods[0]
     assert found.stages == {"work": 10, "again": 0}
 
 
@@ -360,29 +346,6 @@ def test_nothing_to_measure_is_refused() -> None:
         measure_latency({"m": TimedMethod(clock)}, [], HostBackend())
 
 
-# Throughput
-
-
-def test_throughput_by_batch_size_and_where_memory_ends() -> None:
-    clock = ToldClock()
-    found = measure_throughput(Batched(clock), PAIRS, [1, 4, 16], HostBackend(), wall=clock)
-    assert [one.batch for one in found] == [1, 4, 16]
-    assert found[0].pairs_per_s == pytest.approx(1000 / 11)
-    assert found[1].pairs_per_s == pytest.approx(4 * 1000 / 14)
-    assert math.isnan(found[2].pairs_per_s)
-    assert found[2].failed == "MemoryError: too many"
-
-
-def test_a_method_without_batches_has_no_throughput() -> None:
-    assert measure_throughput(TimedMethod(ToldClock()), PAIRS, [1], HostBackend()) == ()
-
-
-def test_the_report_has_throughput_if_asked_for() -> None:
-    clock = ToldClock()
-    found = measured({"m": Batched(clock)}, clock, repeats=5, batches=(2,)).methods[0]
-    assert found.throughput[0].pairs_per_s == pytest.approx(2 * 1000 / 12)
-
-
 # Memory
 
 
@@ -413,7 +376,7 @@ class Hungry(TimedMethod):
 def test_memory_of_one_call_is_what_it_takes_and_gives_back() -> None:
     clock = ToldClock()
     methods = {"hungry": Hungry(clock), "modest": TimedMethod(clock)}
-    hungry, modest = measured(methods, clock, repeats=1, warmup=1, most_warmup=1).methods
+    hungry, modest = measured(methods, clock, repeats=1, warmup=1, max_warmup=1).methods
     assert hungry.memory.host_call is not None
     assert modest.memory.host_call is not None
     assert hungry.memory.host_call == pytest.approx(200, abs=20)
@@ -431,7 +394,6 @@ def test_memory_of_one_call_is_what_it_takes_and_gives_back() -> None:
         {"threads": 0},
         {"warmup": 60},
         {"budget_s": 0.0},
-        {"batches": (0,)},
         {"precision": "fp8"},
         {"size": 3},
     ],
@@ -441,10 +403,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> No
         LatencySettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_parallel_workers_and_unknown_devices_are_refused() -> None:
-    refuse_parallel(1)
-    with pytest.raises(BadInput, match="one worker"):
-        refuse_parallel(2)
+def test_unknown_devices_are_refused() -> None:
     with pytest.raises(BadInput, match="tpu"):
         backend_for("tpu")
     assert backend_for("cpu").device == "cpu"
@@ -486,3 +445,25 @@ def test_precision_reaches_torch_and_ends_with_the_context() -> None:
         assert (weights @ weights).dtype is torch.bfloat16
     with autocast("fp32", "cpu"):
         assert (weights @ weights).dtype is torch.float32
+
+
+# The command
+
+
+def test_the_command_prints_whole_numbers_of_a_narrow_terminal_and_json(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from typer.testing import CliRunner
+
+    from imedbench.cli import app
+
+    monkeypatch.setenv("COLUMNS", "80")
+    asked = ["latency", "--methods", "identity,sift", "--data", "synthetic:size=96:pairs=2"]
+    shown = CliRunner().invoke(app, [*asked, "--repeats", "3", "--size", "80"])
+    assert shown.exit_code == 0, shown.output
+    assert "identity" in shown.stdout
+    assert "…" not in shown.stdout
+    assert "Rounds: 3" in shown.stdout
+    found = json.loads(CliRunner().invoke(app, [*asked, "--repeats", "3", "--json"]).stdout)
+    assert [m["name"] for m in found["methods"]] == ["identity", "sift"]
+    assert found["methods"][0]["outcomes"] == {"ok": 3}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +12,10 @@ from imedbench.core.errors import BadInput
 from imedbench.core.stages import stage
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Image, ImagePair, MethodInfo, Outcome, Registration
-from imedbench.latency import (
-    CudaBackend,
-    LatencySettings,
-    card_notes,
-    measure_latency,
-    timed_call,
-)
+from imedbench.latency.calls import timed_call
+from imedbench.latency.device import CudaBackend
+from imedbench.latency.measure import measure_latency
+from imedbench.latency.settings import LatencySettings
 
 IMAGE = Image(np.zeros((24, 32), np.uint8), "cf")
 PAIR = ImagePair("a", IMAGE, IMAGE)
@@ -154,84 +149,6 @@ def test_a_machine_without_a_device_is_told_what_to_do() -> None:
         CudaBackend(SimpleNamespace(is_available=lambda: False))
 
 
-class FakeNvml:
-    """A card that knows its temperature but not its clocks."""
-
-    class NVMLError(Exception):
-        pass
-
-    NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
-
-    def __init__(self) -> None:
-        self.open = False
-        self.asked: list[str] = []
-
-    def nvmlInit(self) -> None:  # noqa: N802 - NVML's name
-        self.open = True
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.open = False
-
-    def nvmlSystemGetDriverVersion(self) -> bytes:  # noqa: N802
-        return b"570.1"
-
-    def __getattr__(self, name: str) -> Any:
-        answers: dict[str, Any] = {
-            "nvmlDeviceGetHandleByIndex": "card",
-            "nvmlDeviceGetHandleByUUID": "card",
-            "nvmlDeviceGetName": "Fake 100",
-            "nvmlDeviceGetTemperature": 41,
-            "nvmlDeviceGetPowerUsage": 70_500,
-            "nvmlDeviceGetEnforcedPowerLimit": 300_000,
-            "nvmlDeviceGetComputeRunningProcesses": [
-                SimpleNamespace(pid=7),
-                SimpleNamespace(pid=8),
-                SimpleNamespace(pid=9),
-            ],
-        }
-
-        def answer(*_: object) -> Any:
-            self.asked.append(name)
-            if name not in answers:
-                raise self.NVMLError(name)
-            return answers[name]
-
-        return answer
-
-
-def test_card_notes_are_read_and_nothing_is_set() -> None:
-    nvml = FakeNvml()
-    notes = card_notes(process_id=8, nvml=nvml)
-    assert notes is not None
-    assert (notes.name, notes.driver, notes.celsius) == ("Fake 100", "570.1", 41)
-    assert (notes.watts, notes.watts_limit) == (70.5, 300.0)
-    assert (notes.core_mhz, notes.memory_mhz) == (None, None)
-    assert notes.other_processes == 2
-    assert not nvml.open
-    assert all("Get" in question for question in nvml.asked)
-
-
-@pytest.mark.parametrize(
-    ("visible", "question"),
-    [("2,3", "nvmlDeviceGetHandleByIndex"), ("GPU-1234", "nvmlDeviceGetHandleByUUID")],
-)
-def test_notes_are_of_the_card_that_cuda_sees(
-    visible: str, question: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    nvml = FakeNvml()
-    assert card_notes(process_id=8, nvml=nvml) is not None
-    assert nvml.asked[0] == question
-
-
-def test_no_driver_no_notes() -> None:
-    class NoDriver(FakeNvml):
-        def nvmlInit(self) -> None:  # noqa: N802
-            raise self.NVMLError("driver not loaded")
-
-    assert card_notes(process_id=1, nvml=NoDriver()) is None
-
-
 class TorchMethod:
     """Two matrix products on the card, of which the first is much the larger."""
 
@@ -267,5 +184,3 @@ def test_a_real_card() -> None:
     assert found.memory.device_prepared == pytest.approx(64.25, abs=2)
     assert found.memory.device_call is not None
     assert found.memory.device_call >= 64
-    notes = card_notes(os.getpid())
-    assert notes is None or notes.name

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from imedbench.analysis.best import SIGNIFICANT, compare_rows
-from imedbench.analysis.run import load_run_plugins
 from imedbench.analysis.statistics import PairedComparison, holm
 from imedbench.analysis.tables import (
     is_failure,
@@ -24,7 +23,6 @@ from imedbench.analysis.tables import (
 )
 from imedbench.core.errors import BadInput, IncompleteRun
 from imedbench.core.registry import METRICS
-from imedbench.runs.config import read_run
 from imedbench.runs.store import Store
 
 _CONDITION = re.compile(r"^(?P<name>\w+)(?P<sign>[<>])(?P<limit>[+-]?\d+(\.\d+)?)(?P<percent>%?)$")
@@ -141,8 +139,6 @@ def compare_runs(
 
 
 def _table(side: RunSelector) -> pd.DataFrame:
-    if (side.folder / "run.json").is_file():
-        load_run_plugins(read_run(side.folder))
     with closing(Store(side.folder)) as store:
         table = pair_table(store)
     if side.method is None:

@@ -30,9 +30,10 @@ SELECT m.spec AS method, p.split, p.pair_id, p.group_name AS "group", p.subset, 
     CASE WHEN r.timed_alone THEN r.latency_ms END AS latency_ms, r.confidence,
     COALESCE(r.key, '') AS "key", COALESCE(r.stages, '{}') AS stages,
     json_extract(r.details, '$.n_matches') AS n_matches
-FROM methods m CROSS JOIN pairs p LEFT JOIN predictions r
-    ON r.method = m.spec AND r.split = p.split AND r.pair_id = p.pair_id
-ORDER BY m.position, p.split, p.position
+FROM methods m JOIN covers c ON c.method = m.spec JOIN pairs p ON p.split = c.split
+LEFT JOIN predictions r ON r.method = m.spec AND r.split = p.split AND r.pair_id = p.pair_id
+    AND NOT r.swapped
+ORDER BY m.rowid, p.split, p.position
 """
 
 
@@ -237,8 +238,6 @@ def failure_reasons(table: pd.DataFrame) -> list[dict[str, Any]]:
     failed = table[table["outcome"] != "ok"]
     alike = failed["reason"].str.replace(_NUMBER, "N", regex=True)
     by = [failed["method"], failed["split"], failed["outcome"], alike]
-    shown = ["method", "split", "outcome", "reason", "pair_id"]
-    return [
-        {**rows.iloc[0][shown].to_dict(), "count": len(rows)}
-        for _, rows in failed.groupby(by, sort=False)
-    ]
+    groups = [rows for _, rows in failed.groupby(by, sort=False)]
+    shown = ("method", "split", "outcome", "reason", "pair_id")
+    return [{**{c: rows[c].iloc[0] for c in shown}, "count": len(rows)} for rows in groups]

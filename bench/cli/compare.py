@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imedbench.cli.options import JsonOption, PluginsOption, RunFolder, load_plugins, names
+from imedbench.cli.options import (
+    DataOption,
+    JsonOption,
+    PluginsOption,
+    RunFolder,
+    load_plugins,
+    names,
+)
 
 if TYPE_CHECKING:
     from imedbench.analysis.comparison import MetricComparison
@@ -58,6 +65,8 @@ def verify_command(
     repeat: Annotated[int, typer.Option(min=1, help="Times each row is computed.")] = 1,
     tolerance: Annotated[float, typer.Option(min=0, help="px; 0 asks for the same bits.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the choice of rows.")] = 0,
+    data: DataOption = None,
+    plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compute a sample of a run's rows again and compare. Exit code 1 when they differ.
@@ -70,9 +79,11 @@ def verify_command(
     from imedbench.analysis.verify import verify_run
     from imedbench.cli.show import ProgressBar
 
+    plugins = load_plugins(plugin)
+    opened = open_run(run, data)
     with ProgressBar("verifying") as progress:
         checks = verify_run(
-            open_run(run), sample=sample, repeat=repeat, seed=seed, progress=progress
+            opened, sample=sample, repeat=repeat, seed=seed, progress=progress, plugins=plugins
         )
     if not _show_checks(checks, tolerance, as_json=json):
         raise typer.Exit(FAILED)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.status import Status
 
 from imedbench.cli.options import (
     DeviceOption,
@@ -16,6 +17,12 @@ from imedbench.cli.options import (
     names,
 )
 from imedbench.cli.run import DEFAULT_DATA, DEFAULT_METHODS
+from imedbench.cli.show import number, output, print_json, print_table, remarks
+
+if TYPE_CHECKING:
+    from imedbench.analysis.statistics import Interval
+    from imedbench.latency.measure import LatencyReport
+    from imedbench.latency.summary import MethodLatency
 
 
 class PrecisionChoice(StrEnum):
@@ -46,10 +53,6 @@ def latency_command(
     precision: Annotated[
         PrecisionChoice, typer.Option(help="Of learned methods.")
     ] = PrecisionChoice.FP32,
-    batch: Annotated[
-        list[int] | None, typer.Option("--batch", help="Batch size whose throughput to measure.")
-    ] = None,
-    workers: Annotated[int, typer.Option(hidden=True)] = 1,
     seed: Annotated[int, typer.Option(help="Of the order of calls.")] = 0,
     plugin: PluginsOption = None,
     json: JsonOption = False,
@@ -60,19 +63,80 @@ def latency_command(
 
     imedbench latency --methods sift,ecc --repeats 200 --size 512
     """
-    from imedbench.cli.latency_table import measure, show_latency
-    from imedbench.latency import LatencySettings, refuse_parallel
+    from imedbench.core.datasets import open_dataset
+    from imedbench.core.registry import METHODS
+    from imedbench.latency.device import backend_for
+    from imedbench.latency.measure import measure_latency
+    from imedbench.latency.settings import LatencySettings
 
     load_plugins(plugin)
-    refuse_parallel(workers)
     settings = LatencySettings(
         repeats=repeats,
         budget_s=budget,
         threads=threads,
         precision=precision.value,
         size=size,
-        batches=tuple(batch or ()),
         seed=seed,
     )
-    report = measure(names(methods), data, pairs, check_device(device), settings)
-    show_latency(report, as_json=json)
+    built = {spec: METHODS.create(spec) for spec in names(methods)}
+    dataset = open_dataset(data)
+    images = [dataset.load(ref) for ref in dataset.refs("multi-modal")[:pairs]]
+    backend = backend_for(check_device(device))
+    with Status("measuring; leave the machine alone", console=remarks):
+        report = measure_latency(built, images, backend, settings)
+    _show(report, as_json=json)
+
+
+def _show(report: LatencyReport, *, as_json: bool) -> None:
+    """Print the figures of every method and where its time goes."""
+    from imedbench.runs.environment import device_name
+
+    if as_json:
+        print_json(report.to_dict())
+        return
+    headers = ["method", "p50 ms [95 %]", "p90 ms", "p95 ms", "first ms", "failed", "MiB"]
+    rows = [_row(method) for method in report.methods]
+    print_table(f"latency on {report.device}: {device_name(report.device)}", headers, rows)
+    for method in report.methods:
+        if method.skipped:
+            remarks.print(f"{method.name}: not timed, {method.skipped}", highlight=False)
+        if method.stages:
+            stages = ", ".join(f"{name} {number(ms, 1)}" for name, ms in method.stages.items())
+            output.print(f"{method.name}, median ms by stage: {stages}", highlight=False)
+    _print_conditions(report)
+
+
+def _row(method: MethodLatency) -> list[str]:
+    times = method.registered if method.registered.n else method.failed
+    failed = f"{method.failed.n} of {method.registered.n + method.failed.n}"
+    return [
+        method.name,
+        _interval(times.p50),
+        *(number(q.estimate, _decimals(q.estimate)) for q in (times.p90, times.p95)),
+        number(method.first_call_ms, _decimals(method.first_call_ms)),
+        failed,
+        number(method.memory.host_call, 0),
+    ]
+
+
+def _interval(value: Interval) -> str:
+    middle, low, high = (
+        number(ms, _decimals(value.estimate)) for ms in (value.estimate, value.low, value.high)
+    )
+    return f"{middle} [{low}, {high}]" if value.is_bounded else middle
+
+
+def _decimals(milliseconds: float) -> int:
+    """Three digits say all that a time can."""
+    return 0 if milliseconds >= 100 else 1 if milliseconds >= 10 else 2
+
+
+def _print_conditions(report: LatencyReport) -> None:
+    threads = ", ".join(f"{name} {count}" for name, count in report.threads.items())
+    unsteady = [m.name for m in report.methods if not m.steady and not m.skipped]
+    text = f"Rounds: {report.rounds}, methods shuffled in each. Threads: {threads}."
+    if report.load_before is not None:
+        text += f" Load before: {report.load_before:.1f}."
+    if unsteady:
+        text += f" Did not settle, so read with care: {', '.join(unsteady)}."
+    output.print(text, style="dim", highlight=False)

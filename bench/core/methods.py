@@ -23,7 +23,7 @@ class FunctionMethod:
     options: dict[str, Any] = field(default_factory=dict)
 
     def prepare(self, device: str) -> None:
-        """A function has nothing to load."""
+        """Return a function has nothing to load."""
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Call the function."""
@@ -31,7 +31,7 @@ class FunctionMethod:
 
 
 def register_method(info: MethodInfo) -> Callable[[RegisterFunction], RegisterFunction]:
-    """Decorator that makes ``function(fixed, moving, *, option=…)`` a method.
+    """Make ``function(fixed, moving, *, option=…)`` a method, by decorating it.
 
     Example:
         >>> from imedbench.core.transforms import Affine

@@ -13,9 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Plane = NDArray[np.float32]
+from imedbench.core.arrays import Mask, Pixels, Plane
 
 _PROBE_SIZE = 320  # px, longer side of the copy on which polarity is decided
 _RIDGE_SIGMAS = (1.5, 3.0, 6.0)  # px on that copy
@@ -23,8 +21,8 @@ _DARK_LEVEL = 0.12  # of the 95th percentile: darker than this may be outside th
 _RIM = 1 / 128  # of the shorter side, by which the mask shrinks: an aperture's edge is blurred
 
 
-def field_of_view(image: NDArray[np.uint8]) -> Mask:
-    """Where an image shows retina.
+def field_of_view(image: Pixels) -> Mask:
+    """Tell where an image shows retina.
 
     Outside is what is dark, reaches the border of the picture and is wider than a vessel gap, so a
     dark fovea or a dim lesion stays inside.
@@ -51,7 +49,7 @@ def field_of_view(image: NDArray[np.uint8]) -> Mask:
     return mask if mask.mean() > 0.1 else np.ones_like(mask)
 
 
-def normalise(grey: Grey, fov: Mask, *, dark_vessels: bool | None = None) -> Plane:
+def normalise(grey: Pixels, fov: Mask, *, dark_vessels: bool | None = None) -> Plane:
     """Even out light and contrast and make vessels bright.
 
     Args:
@@ -69,7 +67,7 @@ def normalise(grey: Grey, fov: Mask, *, dark_vessels: bool | None = None) -> Pla
     return 1 - even if dark_vessels else even
 
 
-def flatten(grey: Grey, fov: Mask, *, reach: float = 0.05) -> Plane:
+def flatten(grey: Pixels, fov: Mask, *, reach: float = 0.05) -> Plane:
     """Even out light and contrast, and leave the polarity.
 
     Args:
@@ -85,7 +83,7 @@ def flatten(grey: Grey, fov: Mask, *, reach: float = 0.05) -> Plane:
     return np.clip(0.5 + z / 6, 0, 1, dtype=np.float32)
 
 
-def stretch(grey: Grey, fov: Mask) -> Plane:
+def stretch(grey: Pixels, fov: Mask) -> Plane:
     """Scale grey levels so that the brightest half per cent saturates; black stays black.
 
     Args:
@@ -99,8 +97,8 @@ def stretch(grey: Grey, fov: Mask) -> Plane:
     return np.clip(grey / np.float32(top), 0, 1, dtype=np.float32)
 
 
-def has_dark_vessels(grey: Grey, fov: Mask) -> bool:
-    """Whether the thin structures of an image are rather dark than bright.
+def has_dark_vessels(grey: Pixels, fov: Mask) -> bool:
+    """Tell whether the thin structures of an image are rather dark than bright.
 
     Args:
         grey: uint8 H×W.
@@ -151,7 +149,7 @@ def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
 
 
 def ridge_strength(image: Plane, sigma: float) -> Plane:
-    """How much each pixel lies on a bright line of one width.
+    """Say how much each pixel lies on a bright line of one width.
 
     Args:
         image: float32 H×W.

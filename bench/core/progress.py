@@ -12,7 +12,7 @@ class Progress(Protocol):
         """So many rows there will be."""
 
     def method(self, spec: str) -> None:
-        """The rows of this method come next."""
+        """Return the rows of this method come next."""
 
     def row(self, method: str, pair_id: str) -> None:
         """One more row is in the store, just made or found there."""

@@ -51,7 +51,7 @@ class Registry:
         self._factories: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[F], F]:
-        """Decorator that stores a class or function under a name and returns it unchanged.
+        """Store a class or function under a name, by decorating it; it stays unchanged.
 
         Raises:
             ValueError: when the name is taken.
@@ -67,11 +67,11 @@ class Registry:
         return store
 
     def names(self) -> list[str]:
-        """Every known name, sorted; imports nothing."""
+        """Return every known name, sorted; imports nothing."""
         return sorted({*self._factories, *self._entry_points})
 
     def factory(self, name: str) -> Callable[..., Any]:
-        """The class or function registered under a name, imported now if need be.
+        """Return the class or function registered under a name, imported now if need be.
 
         Raises:
             BadInput: when there is none, with the closest names; or when its module cannot be
@@ -132,7 +132,7 @@ class Registry:
 
     @staticmethod
     def unknown(kind: str, name: str, known: list[str]) -> str:
-        """What to say of a name that nothing has."""
+        """Say what to say of a name that nothing has."""
         close = get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else "known: " + ", ".join(known)
         return f"there is no {kind} named {name!r}; {hint}"

@@ -55,7 +55,7 @@ def fitted_size(size: Size, longest: int) -> Size:
 
 
 def resizing_matrix(size: Size, new_size: Size) -> Matrix:
-    """Where resizing takes pixels: the 3×3 map from an image to its resized copy.
+    """Tell where resizing takes pixels: the 3×3 map from an image to its resized copy.
 
     Args:
         size: width and height before, px.

@@ -82,7 +82,7 @@ _NOBODY_COLLECTS = nullcontext()
 
 
 def stage(name: str) -> AbstractContextManager[None]:
-    """A context that names the work inside it.
+    """Return a context that names the work inside it.
 
     Args:
         name: a short plain word, such as ``maps``, ``matching`` or ``estimate``.

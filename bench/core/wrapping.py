@@ -10,7 +10,7 @@ from imedbench.core.options import option_types
 
 
 def wrapped(outer: Callable[..., Any], inner: Callable[..., Any]) -> Callable[..., Any]:
-    """A factory that builds the inner plugin and hands it to the wrapper.
+    """Return a factory that builds the inner plugin and hands it to the wrapper.
 
     Args:
         outer: takes the inner plugin first, then its own options as keywords.

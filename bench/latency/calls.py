@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from imedbench.core.errors import Declined
-from imedbench.core.stages import Clock, WallClock, collect_stages
-from imedbench.core.types import ImagePair, Method, Outcome, Registration
-from imedbench.latency.backends import Backend
+from imedbench.core.stages import Clock
+from imedbench.core.types import ImagePair, Method, Outcome
+from imedbench.latency.device import Backend
+from imedbench.runs.calls import Task, call_method
 
 STEADY_WINDOW = 5  # calls
 STEADY_TOLERANCE = 0.05
@@ -36,7 +36,11 @@ class TimedCall:
 
 
 def timed_call(
-    method: Method, pair: ImagePair, backend: Backend, wall: Clock[int] | None = None
+    method: Method,
+    pair: ImagePair,
+    backend: Backend,
+    wall: Clock[int] | None = None,
+    seed: int = 0,
 ) -> TimedCall:
     """Call a method once and time it to the moment its answer is ready on the host.
 
@@ -45,37 +49,17 @@ def timed_call(
         pair: the images.
         backend: the device that has to finish.
         wall: the host's clock.
+        seed: of the method's random numbers.
     """
-    wall = WallClock() if wall is None else wall
-    outcome, reason = Outcome.OK, ""
-    backend.synchronise()  # nothing of an earlier call may still run
-    with collect_stages(backend.stage_clock) as times:
-        start = wall.mark()
-        try:
-            result = method.register(pair.fixed, pair.moving)
-            outcome, reason = _outcome(result)
-        except Exception as error:
-            outcome, reason = _outcome_of_error(error), f"{type(error).__name__}: {error}"
-        backend.synchronise()
-        end = wall.mark()
-    return TimedCall(
-        pair.pair_id, wall.milliseconds(start, end), outcome, times.milliseconds, reason
+    result = call_method(
+        method,
+        Task(pair.fixed, pair.moving, seed),
+        synchronise=backend.synchronise,
+        wall=wall,
+        stage_clock=backend.stage_clock,
     )
-
-
-def _outcome(result: Registration) -> tuple[Outcome, str]:
-    if result.fixed_from_moving is None:
-        return Outcome.NO_TRANSFORM, result.reason
-    return Outcome.OK, ""
-
-
-def _outcome_of_error(error: Exception) -> Outcome:
-    if isinstance(error, Declined):
-        return Outcome.SKIPPED
-    # torch's own out-of-memory error is known by name: torch may not be imported.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Outcome.OUT_OF_MEMORY
-    return Outcome.CRASH
+    assert result.latency_ms is not None
+    return TimedCall(pair.pair_id, result.latency_ms, result.outcome, result.stages, result.reason)
 
 
 @dataclass(frozen=True)
@@ -96,8 +80,8 @@ class Warmup:
 def warm_up(
     call: Callable[[ImagePair], TimedCall],
     pairs: Sequence[ImagePair],
-    at_least: int,
-    at_most: int,
+    min_calls: int,
+    max_calls: int,
 ) -> Warmup:
     """Call until times settle: two windows of calls whose medians agree within 5 %.
 
@@ -107,13 +91,13 @@ def warm_up(
     Args:
         call: times a method on a pair.
         pairs: those that will be timed.
-        at_least: number of calls before they may count as settled.
-        at_most: number of calls after which to give up.
+        min_calls: number of calls before they may count as settled.
+        max_calls: number of calls after which to give up.
     """
     calls = [call(pairs[0])]
     if calls[0].outcome is Outcome.SKIPPED:
         return Warmup(calls[0], 1, steady=False)
-    while len(calls) < at_least or (len(calls) < at_most and not _settled(calls)):
+    while len(calls) < min_calls or (len(calls) < max_calls and not _settled(calls)):
         calls.append(call(pairs[0]))
     sizes = {(pairs[0].fixed.size, pairs[0].moving.size)}
     others = 0
@@ -138,7 +122,7 @@ def _settled(calls: Sequence[TimedCall]) -> bool:
 def shuffled_rounds(
     methods: Sequence[str], pairs: Sequence[ImagePair], rounds: int, seed: int
 ) -> Iterator[list[tuple[str, ImagePair]]]:
-    """Rounds of calls: in each, every method once, all on one pair, in an order of its own.
+    """Shuffle calls into rounds: in each, every method once, all on one pair, in an own order.
 
     A slow drift of the machine so falls on all methods alike, and no method always follows the
     same other.

@@ -11,7 +11,6 @@ import numpy as np
 from imedbench.analysis.statistics import Interval, quantile_interval
 from imedbench.core.types import Outcome
 from imedbench.latency.calls import TimedCall, Warmup
-from imedbench.latency.throughput import Throughput
 
 REPEATS_FOR_P99 = 1000
 
@@ -65,7 +64,6 @@ class MethodLatency:
         reasons: number of failed calls by reason.
         stages: median ms by stage over the calls that found a transform.
         memory: of one warm call.
-        throughput: by batch size; empty where the method takes no batches.
         skipped: why the method was not timed at all; empty if it was.
     """
 
@@ -79,7 +77,6 @@ class MethodLatency:
     reasons: dict[str, int]
     stages: dict[str, float]
     memory: MemoryUse
-    throughput: tuple[Throughput, ...] = ()
     skipped: str = ""
 
 
@@ -92,13 +89,9 @@ def quantiles(times: Sequence[float]) -> Quantiles:
 
 
 def summarise(
-    name: str,
-    warmup: Warmup,
-    calls: Sequence[TimedCall],
-    memory: MemoryUse,
-    throughput: tuple[Throughput, ...] = (),
+    name: str, warmup: Warmup, calls: Sequence[TimedCall], memory: MemoryUse
 ) -> MethodLatency:
-    """A method's figures from its timed calls."""
+    """Return a method's figures from its timed calls."""
     good = [call for call in calls if call.outcome is Outcome.OK]
     bad = [call for call in calls if call.outcome is not Outcome.OK]
     return MethodLatency(
@@ -112,7 +105,6 @@ def summarise(
         reasons=dict(Counter(call.reason for call in bad)),
         stages=_median_stages(good),
         memory=memory,
-        throughput=throughput,
         skipped=warmup.first.reason if warmup.first.outcome is Outcome.SKIPPED else "",
     )
 

@@ -65,7 +65,7 @@ class Synthetic:
         )
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs of a split."""
+        """Return the pairs of a split."""
         return [
             PairRef(
                 pair_id=f"{number:02d}",
@@ -81,6 +81,10 @@ class Synthetic:
     def load(self, ref: PairRef) -> ImagePair:
         """Make one pair, or give it again if it was made a short while ago."""
         return self._made(ref)
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Say what a pair is made from."""
+        return f"{self.info.version} {self.level} {self.size} {self.stress} {self.seed} {ref}"
 
     def _make(self, ref: PairRef) -> ImagePair:
         from dataclasses import replace

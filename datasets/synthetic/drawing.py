@@ -40,7 +40,7 @@ class Strokes:
     artery: NDArray[np.bool_]
 
     def where(self, keep: NDArray[np.bool_]) -> Strokes:
-        """The chosen strokes only."""
+        """Return the chosen strokes only."""
         return Strokes(
             self.size, self.ends[keep], self.radius[keep], self.radius_mm[keep], self.artery[keep]
         )

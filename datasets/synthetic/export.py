@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
-from imedbench.core.types import ImagePair, Points
+from imedbench.core.types import ImagePair
 from imedbench.datasets.synthetic.benchmark import Synthetic
 
 COLUMNS = (

@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from imedbench.core.types import Mask
+from imedbench.core.arrays import Mask
 from imedbench.datasets.synthetic.drawing import Plane, Strokes, draw, fill, project
 from imedbench.datasets.synthetic.lesions import LesionKind, make_lesions
 from imedbench.datasets.synthetic.randomness import stream
@@ -66,7 +66,7 @@ class Fundus:
         return self._soft(self.flow**2, 0.05)
 
     def vessels(self, least_diameter_mm: float, *, artery: bool | None = None) -> Mask:
-        """Where vessels at least so wide are; those of one kind, if asked for."""
+        """Tell where vessels at least so wide are; those of one kind, if asked for."""
         keep = 2 * self.strokes.radius_mm >= least_diameter_mm
         if artery is not None:
             keep &= self.strokes.artery == artery
@@ -105,7 +105,7 @@ class Fundus:
         return distance
 
     def lesions(self, kind: LesionKind) -> Plane:
-        """Where lesions of a kind are: float32 H×W in [0, 1]."""
+        """Tell where lesions of a kind are: float32 H×W in [0, 1]."""
         plane = fill(self.view, make_lesions(self.eye.seed, kind, self.lesion_load))
         return self._soft(plane, 0.022)
 
@@ -162,7 +162,7 @@ def illumination(size: int, rng: np.random.Generator, uneven: float, vignette: f
 
 
 def camera_aperture(size: int, rng: np.random.Generator) -> Mask:
-    """The round field of view of a fundus camera, often cut at top and bottom."""
+    """Return the round field of view of a fundus camera, often cut at top and bottom."""
     at = np.linspace(-1, 1, size)
     inside: Mask = np.hypot(at[None, :], at[:, None]) < rng.uniform(0.93, 0.985)
     if rng.random() < 0.4:

@@ -62,7 +62,7 @@ class _Region:
     others: cKDTree | None
 
     def allows(self, xy: Points) -> NDArray[np.bool_]:
-        """Whether a vessel may be at each of N×2 positions."""
+        """Tell whether a vessel may be at each of N×2 positions."""
         least = np.maximum(radius_towards(self.faz, xy), self.level.from_fovea)
         far: NDArray[np.bool_] = np.hypot(xy[:, 0], xy[:, 1]) > least
         return far

@@ -20,7 +20,7 @@ _RAGGED = {"drusen": 0.15, "exudates": 0.3, "haemorrhages": 0.35}
 
 
 def make_lesions(seed: int, kind: LesionKind, load: float) -> list[Points]:
-    """The lesions of an eye.
+    """Return the lesions of an eye.
 
     Args:
         seed: of the eye.

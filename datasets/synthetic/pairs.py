@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from imedbench.core.types import GroundTruth, Image, ImagePair, Mask, Pixels, Points
+from imedbench.core.arrays import Mask, Pixels, Points
+from imedbench.core.types import GroundTruth, Image, ImagePair
 from imedbench.datasets.synthetic.fundus import Fundus
 from imedbench.datasets.synthetic.randomness import stream
 from imedbench.datasets.synthetic.render import Modality, Rendering, render
@@ -43,7 +44,7 @@ def make_pair(
     stress: Stress | None = None,
     eye_seed: int | None = None,
 ) -> ImagePair:
-    """A pair of images with exact ground truth.
+    """Return a pair of images with exact ground truth.
 
     Args:
         seed: the same arguments give the same bytes everywhere.

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """The generator that belongs to a seed and a name.
+    """Return the generator that belongs to a seed and a name.
 
     Args:
         seed: any non-negative integer.
@@ -33,7 +33,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def derived_seed(seed: int, *names: str | int) -> int:
-    """A seed that belongs to a seed and a name: for the n-th eye of a set, say.
+    """Return a seed that belongs to a seed and a name: for the n-th eye of a set, say.
 
     Returns:
         A number below 2³¹.

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from imedbench.core.types import Mask, Pixels
+from imedbench.core.arrays import Mask, Pixels
 from imedbench.datasets.synthetic.fundus import Fundus
 from imedbench.datasets.synthetic.render_cf import CfLook, render_cf
 from imedbench.datasets.synthetic.render_fa import FaLook, render_fa
@@ -36,7 +36,7 @@ class Rendering:
 def render(
     fundus: Fundus, modality: Modality, rng: np.random.Generator, *, logo: bool = False
 ) -> Rendering:
-    """An image with a look drawn at random.
+    """Return an image with a look drawn at random.
 
     Args:
         fundus: eye and camera.

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.types import Mask, Pixels
+from imedbench.core.arrays import Mask, Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
 from imedbench.datasets.synthetic.textures import noise
@@ -64,7 +64,7 @@ class CfLook:
 
     @classmethod
     def photograph(cls, rng: np.random.Generator) -> CfLook:
-        """A colour photograph of a wide field."""
+        """Return a colour photograph of a wide field."""
         base = np.array(FUNDUS_COLOURS[rng.integers(len(FUNDUS_COLOURS))])
         red, green, blue = np.clip(base * rng.normal(1, 0.06, 3), 0.05, 1.0)
         return cls(
@@ -85,7 +85,7 @@ class CfLook:
 
     @classmethod
     def macula_crop(cls, rng: np.random.Generator) -> CfLook:
-        """A low-contrast grey crop round the macula."""
+        """Return a low-contrast grey crop round the macula."""
         grey = rng.uniform(0.55, 0.68)
         return cls(
             colour=(grey, grey, grey),
@@ -119,7 +119,7 @@ class CfImage:
 
 
 def render_cf(fundus: Fundus, look: CfLook, rng: np.random.Generator, *, wide: bool) -> CfImage:
-    """A fundus photograph.
+    """Return a fundus photograph.
 
     Args:
         fundus: what is before the camera.

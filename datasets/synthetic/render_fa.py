@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from imedbench.core.types import Mask, Pixels
+from imedbench.core.arrays import Mask, Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus, camera_aperture, illumination
 from imedbench.datasets.synthetic.render_octa import capillaries
@@ -40,7 +40,7 @@ class FaLook:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> FaLook:
-        """A look such as one meets."""
+        """Return a look such as one meets."""
         return cls(
             vessel=rng.uniform(0.45, 0.95),
             arteries=rng.uniform(0.85, 1.15),
@@ -56,7 +56,7 @@ class FaLook:
 def render_fa(
     fundus: Fundus, look: FaLook, rng: np.random.Generator, *, wide: bool
 ) -> tuple[Pixels, Mask]:
-    """An angiogram and its field of view.
+    """Return an angiogram and its field of view.
 
     Args:
         fundus: what is before the camera.

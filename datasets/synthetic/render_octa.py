@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.types import Pixels
+from imedbench.core.arrays import Pixels
 from imedbench.datasets.synthetic.drawing import Plane
 from imedbench.datasets.synthetic.fundus import Fundus
 from imedbench.datasets.synthetic.textures import clouds, mesh_along, noise, sample
@@ -55,7 +55,7 @@ class OctaLook:
     def random(
         cls, rng: np.random.Generator, *, logo: bool = False, flaws: float = 1.0
     ) -> OctaLook:
-        """A look such as one meets; ``flaws`` scales artefacts."""
+        """Return a look such as one meets; ``flaws`` scales artefacts."""
         softness = rng.uniform(0, 1)
         return cls(
             vessel=rng.uniform(0.68, 0.82),
@@ -74,7 +74,7 @@ class OctaLook:
 
 
 def render_octa(fundus: Fundus, look: OctaLook, rng: np.random.Generator) -> Pixels:
-    """An OCTA image.
+    """Return an OCTA image.
 
     Args:
         fundus: what is before the camera.
@@ -99,7 +99,7 @@ def render_octa(fundus: Fundus, look: OctaLook, rng: np.random.Generator) -> Pix
 
 
 def render_octa_like(eye: Eye, view: View, visible: Plane, rng: np.random.Generator) -> Pixels:
-    """What an image translator makes of a photograph: its vessels in OCTA's colours.
+    """Say what an image translator makes of a photograph: its vessels in OCTA's colours.
 
     It stands for the output of a network such as CycleGAN, with that kind of network's faults:
     vessels that the photograph hardly shows are missing, the others come out broken and a pixel
@@ -129,7 +129,7 @@ def render_octa_like(eye: Eye, view: View, visible: Plane, rng: np.random.Genera
 
 
 def capillaries(eye: Eye, view: View) -> Plane:
-    """The capillary mesh, float32 H×W in [0, 1], absent within the foveal avascular zone."""
+    """Return the capillary mesh, float32 H×W in [0, 1], absent within the foveal avascular zone."""
     grid = view.grid_mm
     x, y = grid[..., 0], grid[..., 1]
     wobble = 0.5 * sample("clouds", grid, 0.01, eye.seed)

@@ -40,7 +40,7 @@ def clouds(size: int, cells: int, rng: np.random.Generator) -> Plane:
 def sample(
     kind: Kind, grid_mm: NDArray[np.float32], mm_per_texel: float, seed: int, turn: float = 0.0
 ) -> Plane:
-    """A texture as seen at given positions of an eye.
+    """Return a texture as seen at given positions of an eye.
 
     Args:
         kind: which tile.
@@ -62,7 +62,7 @@ def sample(
 
 
 def mesh_along(grid_mm: NDArray[np.float32], angle: Plane, mm_per_texel: float, seed: int) -> Plane:
-    """The capillary mesh with its lines along given directions.
+    """Return the capillary mesh with its lines along given directions.
 
     Args:
         grid_mm: H×W×2 positions, mm.

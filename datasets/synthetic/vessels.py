@@ -30,7 +30,7 @@ class Vessels:
     artery: NDArray[np.bool_]
 
     def where(self, keep: NDArray[np.bool_]) -> Vessels:
-        """The chosen segments only."""
+        """Return the chosen segments only."""
         return Vessels(self.start[keep], self.end[keep], self.radius[keep], self.artery[keep])
 
 

@@ -30,7 +30,7 @@ class View:
 
     @classmethod
     def square(cls, size: int, width_mm: float, centre: Points | None = None) -> View:
-        """An undistorted view.
+        """Return an undistorted view.
 
         Args:
             size: width and height, px.
@@ -43,7 +43,7 @@ class View:
         return cls(size, px_from_mm, px_from_mm.inverse())
 
     def moved(self, fixed_from_moving: Transform, moving_from_fixed: Transform) -> View:
-        """The view whose image this transform brings onto this view's image."""
+        """Return the view whose image this transform brings onto this view's image."""
         return View(
             self.size,
             self.px_from_mm.then(moving_from_fixed),
@@ -72,14 +72,14 @@ class View:
         return np.nanmin(flat, axis=0), np.nanmax(flat, axis=0)
 
     def shows(self, px: Points, margin: float = 0.0) -> NDArray[np.bool_]:
-        """Which of N×2 pixel positions are inside the image, a margin (px) away from its edge."""
+        """Tell which of N×2 pixel positions are inside the image, a margin (px) from its edge."""
         low, high = margin, self.size - 1 - margin
         inside: NDArray[np.bool_] = np.all((px >= low) & (px <= high), axis=1)
         return inside
 
 
 def dense_map(transform: Transform, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Where a smooth transform takes every pixel of an image.
+    """Tell where a smooth transform takes every pixel of an image.
 
     It is computed every few pixels and filled in linearly.
 

@@ -13,7 +13,8 @@ from imedbench.analysis.statistics import bootstrap_mean, compare_paired, rank_s
 from imedbench.core.stages import collect_stages, stage
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Image, ImagePair, MethodInfo, Outcome, Registration
-from imedbench.latency import HostBackend, timed_call
+from imedbench.latency.calls import timed_call
+from imedbench.latency.device import HostBackend
 
 RNG = np.random.default_rng(0)
 

@@ -15,7 +15,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from imedbench.core.types import Image, Pixels
+from imedbench.core.arrays import Pixels
+from imedbench.core.types import Image
 from imedbench.methods.networks.checkpoints import superglue_state, superpoint_state
 from imedbench.methods.networks.superglue import SMALL, SuperGlue, SuperGlueConfig, mutual_matches
 from imedbench.methods.networks.superpoint import Detection, SuperPoint

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 
 from imedbench.analysis.protocols import PROTOCOLS, LandmarkErrors, PairEvidence, RankTable
 from imedbench.analysis.protocols.ranks import rank_table
+from imedbench.analysis.tables import unanswered
 from imedbench.core.arrays import Matrix
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Homography, from_dict
@@ -28,14 +30,16 @@ def evidence(store: Store, table: pd.DataFrame) -> dict[str, list[PairEvidence]]
     matrices = _matrices(store)
     collected: dict[str, list[PairEvidence]] = {str(m): [] for m in table["method"].unique()}
     for row in table.to_dict("records"):
-        # A degenerate transform is none: no protocol shall grade it on its errors.
-        usable = row["outcome"] == Outcome.OK and pd.notna(row["tre_mean"])
+        # A degenerate transform is none: no protocol shall grade it on its errors. One that loses
+        # a landmark has no finite error, and so no score.
+        usable = row["outcome"] == Outcome.OK and pd.notna(row["tre_rms|identity"])
+        errors = (np.inf if pd.isna(row[name]) else row[name] for name in _ERRORS)
         collected[row["method"]].append(
             PairEvidence(
                 pair_id=row["pair_id"],
                 outcome=Outcome(row["outcome"]),
                 category=row["category"] or "",
-                errors=LandmarkErrors(*(row[name] for name in _ERRORS)) if usable else None,
+                errors=LandmarkErrors(*errors) if usable else None,
                 n_matches=None if pd.isna(row["n_matches"]) else int(row["n_matches"]),
                 matrix=matrices.get(row["key"]),
                 mse=_known(row["mse"]),
@@ -55,9 +59,10 @@ def protocol_ranks(store: Store, table: pd.DataFrame) -> RankTable | None:
     Returns:
         None where a pair lacks its answer, or a success its landmarks or its mse.
     """
-    failed = table["outcome"].isin([o.value for o in Outcome if o.is_failure])
-    scored = all(name in table for name in NEEDED)
-    if table.empty or not scored or table.loc[~failed, list(NEEDED)].isna().any(axis=None):
+    if table.empty or not unanswered(table).empty or any(name not in table for name in NEEDED):
+        return None
+    unknown = table.loc[table["outcome"] == "ok", "mse"].isna().any()
+    if unknown or table["tre_rms|identity"].isna().any():
         return None
     return rank_table(evidence(store, table), list(PROTOCOLS.values()))
 

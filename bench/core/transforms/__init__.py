@@ -1,7 +1,11 @@
 """Maps between the pixels of two images: one type, several kinds, both directions."""
 
-from imedbench.core.transforms.base import SingularTransformError, Transform
-from imedbench.core.transforms.composition import Composition, compose
+from imedbench.core.transforms.base import (
+    Composition,
+    SingularTransformError,
+    Transform,
+    compose,
+)
 from imedbench.core.transforms.dense import DenseField
 from imedbench.core.transforms.inverse import NumericalInverse
 from imedbench.core.transforms.matrix import Affine, Homography

@@ -1,16 +1,16 @@
-"""What every transform can do."""
+"""What every transform can do, and several of them one after the other."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from imedbench.core.arrays import Points
 from imedbench.core.errors import ImedbenchError
-
-Points = NDArray[np.float64]
 
 
 class SingularTransformError(ImedbenchError):
@@ -29,7 +29,9 @@ class Transform(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Transform.kinds[cls.kind] = cls
+        # What is read back under a name is what first had it: no plugin takes the place of it.
+        if "kind" in vars(cls):
+            Transform.kinds.setdefault(cls.kind, cls)
 
     @abstractmethod
     def apply(self, points: ArrayLike) -> Points:
@@ -44,7 +46,7 @@ class Transform(ABC):
 
     @abstractmethod
     def inverse(self) -> Transform:
-        """The map the other way.
+        """Return the map the other way.
 
         Raises:
             SingularTransformError: when there is none.
@@ -52,16 +54,18 @@ class Transform(ABC):
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments: arrays, numbers, transforms or lists of transforms."""
+        """Return the constructor's arguments: arrays, numbers, transforms or lists of them."""
 
     def then(self, after: Transform) -> Transform:
-        """This transform followed by another."""
-        from imedbench.core.transforms.composition import compose
-
+        """Compose: this transform followed by another."""
         return compose(self, after)
 
+    def merged(self, after: Transform) -> Transform | None:
+        """Return one transform of the same kind that does what this and the next do, or None."""
+        return None
+
     def is_finite(self) -> bool:
-        """Whether every parameter is a finite number."""
+        """Tell whether every parameter is a finite number."""
         return _all_finite(self.parameters())
 
 
@@ -85,3 +89,54 @@ def as_points(points: ArrayLike) -> Points:
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"points must be an N×2 array, this one is {array.shape}")
     return array
+
+
+class Composition(Transform):
+    """Applies its steps in order.
+
+    Args:
+        steps: at least one transform; the first is applied first.
+    """
+
+    kind = "composition"
+
+    def __init__(self, steps: Sequence[Transform]) -> None:
+        if not steps:
+            raise ValueError("a composition needs at least one step")
+        self.steps = tuple(steps)
+
+    def apply(self, points: ArrayLike) -> Points:
+        """Map N×2 points through every step."""
+        result = as_points(points)
+        for step in self.steps:
+            result = step.apply(result)
+        return result
+
+    def inverse(self) -> Transform:
+        """Return the inverses in reverse order."""
+        return Composition([step.inverse() for step in reversed(self.steps)])
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the steps."""
+        return {"steps": list(self.steps)}
+
+
+def compose(first: Transform, *rest: Transform) -> Transform:
+    """Return one transform that applies the given ones in order.
+
+    Neighbouring matrices are multiplied, nested compositions flattened.
+
+    Example:
+        >>> from imedbench.core.transforms import Affine
+        >>> compose(Affine([[1, 0, 2], [0, 1, 0]]), Affine([[3, 0, 0], [0, 3, 0]])).apply([[1, 1]])
+        array([[9., 3.]])
+    """
+    steps: list[Transform] = []
+    for transform in (first, *rest):
+        for step in transform.steps if isinstance(transform, Composition) else (transform,):
+            merged = steps[-1].merged(step) if steps else None
+            if merged is None:
+                steps.append(step)
+            else:
+                steps[-1] = merged
+    return steps[0] if len(steps) == 1 else Composition(steps)

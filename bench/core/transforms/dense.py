@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imedbench.core.transforms.base import Points, Transform, as_points
+from imedbench.core.arrays import Points
+from imedbench.core.transforms.base import Transform, as_points
 from imedbench.core.transforms.inverse import NumericalInverse
 
 
@@ -45,9 +46,9 @@ class DenseField(Transform):
         return moved
 
     def inverse(self) -> Transform:
-        """The numerical inverse."""
+        """Return the numerical inverse."""
         return NumericalInverse(self)
 
     def parameters(self) -> dict[str, Any]:
-        """The displacements."""
+        """Return the displacements."""
         return {"displacement": self.displacement}

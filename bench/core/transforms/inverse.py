@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imedbench.core.transforms.base import Points, Transform, as_points
+from imedbench.core.arrays import Points
+from imedbench.core.transforms.base import Transform, as_points
 
 _ITERATIONS = 50
 _ARRIVED_PX = 1e-6
@@ -49,11 +50,11 @@ class NumericalInverse(Transform):
         return best
 
     def inverse(self) -> Transform:
-        """The forward transform, exactly."""
+        """Return the forward transform, exactly."""
         return self.forward
 
     def parameters(self) -> dict[str, Any]:
-        """The forward transform."""
+        """Return the forward transform."""
         return {"forward": self.forward}
 
 

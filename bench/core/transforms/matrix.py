@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from imedbench.core.transforms.base import Points, SingularTransformError, Transform, as_points
+from imedbench.core.arrays import Matrix, Points
+from imedbench.core.transforms.base import SingularTransformError, Transform, as_points
 
 
 class Homography(Transform):
@@ -25,7 +26,7 @@ class Homography(Transform):
     kind = "homography"
 
     def __init__(self, matrix: ArrayLike) -> None:
-        self.matrix: NDArray[np.float64] = np.array(matrix, np.float64)
+        self.matrix: Matrix = np.array(matrix, np.float64)
         if self.matrix.shape != (3, 3):
             raise ValueError(f"a homography is a 3×3 matrix, this one is {self.matrix.shape}")
         scale = abs(self.matrix[2, 2])
@@ -39,15 +40,22 @@ class Homography(Transform):
         return mapped[:, :2] / depth
 
     def inverse(self) -> Homography:
-        """The matrix inverse."""
+        """Return the matrix inverse."""
         # The condition number says whether an inverse means anything; coordinates of up to
         # 10⁴ px make numbers up to about 10⁸ ordinary.
         if not self.is_finite() or np.linalg.cond(self.matrix) > 1e13:
             raise SingularTransformError("the matrix has no usable inverse")
         return type(self)(np.linalg.inv(self.matrix))
 
+    def merged(self, after: Transform) -> Transform | None:
+        """Multiply with the next matrix; the product of two affine maps is affine."""
+        if not isinstance(after, Homography):
+            return None
+        both_affine = isinstance(self, Affine) and isinstance(after, Affine)
+        return (Affine if both_affine else Homography)(after.matrix @ self.matrix)
+
     def parameters(self) -> dict[str, Any]:
-        """The matrix."""
+        """Return the matrix."""
         return {"matrix": self.matrix}
 
 
@@ -74,7 +82,7 @@ class Affine(Homography):
 
     @classmethod
     def identity(cls) -> Affine:
-        """The map that changes nothing."""
+        """Return the map that changes nothing."""
         return cls(np.eye(3))
 
     @classmethod

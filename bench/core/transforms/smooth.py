@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imedbench.core.transforms.base import Points, Transform, as_points
+from imedbench.core.arrays import Points
+from imedbench.core.transforms.base import Transform, as_points
 from imedbench.core.transforms.inverse import NumericalInverse
 
 
@@ -30,7 +31,7 @@ class Quadratic(Transform):
 
     @classmethod
     def fit(cls, source: ArrayLike, target: ArrayLike) -> Quadratic:
-        """The least-squares quadratic through N ≥ 6 point pairs, N×2 px each.
+        """Return the least-squares quadratic through N ≥ 6 point pairs, N×2 px each.
 
         Raises:
             ValueError: with fewer than 6 points.
@@ -48,11 +49,11 @@ class Quadratic(Transform):
         return _monomials(as_points(points)) @ self.coefficients.T
 
     def inverse(self) -> Transform:
-        """The numerical inverse."""
+        """Return the numerical inverse."""
         return NumericalInverse(self)
 
     def parameters(self) -> dict[str, Any]:
-        """The coefficients."""
+        """Return the coefficients."""
         return {"coefficients": self.coefficients}
 
 
@@ -119,7 +120,7 @@ class ThinPlateSpline(Transform):
         return result
 
     def inverse(self) -> Transform:
-        """The numerical inverse (the spline through swapped points is another map)."""
+        """Return the numerical inverse (the spline through swapped points is another map)."""
         return NumericalInverse(self)
 
     def parameters(self) -> dict[str, Any]:

@@ -17,13 +17,13 @@ INLINE_LIMIT = 4096
 
 
 def to_dict(transform: Transform) -> dict[str, Any]:
-    """A transform as nested dicts, lists and numbers, ready for JSON."""
+    """Return a transform as nested dicts, lists and numbers, ready for JSON."""
     outline, arrays = _outline(transform)
     return _filled(outline, {name: array.tolist() for name, array in arrays.items()})
 
 
 def from_dict(data: dict[str, Any]) -> Transform:
-    """The transform that `to_dict` described.
+    """Return the transform that `to_dict` described.
 
     Raises:
         BadInput: when the kind is unknown or its parameters do not fit.
@@ -44,7 +44,7 @@ def from_dict(data: dict[str, Any]) -> Transform:
 
 
 def to_bytes(transform: Transform) -> bytes:
-    """A transform as the content of a compressed ``.npz`` file."""
+    """Return a transform as the content of a compressed ``.npz`` file."""
     outline, arrays = _outline(transform)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, outline=np.array(json.dumps(outline)), **arrays)
@@ -52,7 +52,7 @@ def to_bytes(transform: Transform) -> bytes:
 
 
 def from_bytes(data: bytes) -> Transform:
-    """The transform that `to_bytes` stored."""
+    """Return the transform that `to_bytes` stored."""
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files if name != "outline"}
         outline = json.loads(str(stored["outline"]))
@@ -60,7 +60,7 @@ def from_bytes(data: bytes) -> Transform:
 
 
 def is_large(transform: Transform) -> bool:
-    """Whether the transform belongs in a file rather than in JSON."""
+    """Tell whether the transform belongs in a file rather than in JSON."""
     _, arrays = _outline(transform)
     return sum(array.size for array in arrays.values()) > INLINE_LIMIT
 

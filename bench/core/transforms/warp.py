@@ -7,19 +7,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.transforms.base import Points, Transform
+from imedbench.core.arrays import Points
+from imedbench.core.transforms.base import Transform
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 
 
 def pixel_grid(shape: tuple[int, int]) -> Points:
-    """The pixel centres of an H×W image, row by row, as (H·W)×2 points."""
+    """Return the pixel centres of an H×W image, row by row, as (H·W)×2 points."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     return np.column_stack([x.ravel(), y.ravel()]).astype(np.float64)
 
 
 def sampling_map(moving_from_fixed: Transform, fixed_shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Where each fixed pixel looks in the moving image.
+    """Tell where each fixed pixel looks in the moving image.
 
     Args:
         moving_from_fixed: maps points of the fixed image to the moving image.
@@ -61,12 +62,12 @@ def warp_image(
     fixed_shape: tuple[int, int],
     interpolation: Interpolation = "linear",
 ) -> NDArray[Any]:
-    """The moving image drawn on the fixed image's grid; see `resample`."""
+    """Return the moving image drawn on the fixed image's grid; see `resample`."""
     return resample(moving, sampling_map(moving_from_fixed, fixed_shape), interpolation)
 
 
 def inside(where: NDArray[np.float32], moving_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which fixed pixels look at a place within the moving image.
+    """Tell which fixed pixels look at a place within the moving image.
 
     Args:
         where: result of `sampling_map`.

@@ -1,12 +1,17 @@
-"""The clocks and memory counters of the host and of a CUDA device, behind one protocol."""
+"""What is measured on: clocks and memory of the host or a CUDA device, threads and precision."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from imedbench.core.errors import BadInput
 from imedbench.core.stages import Clock, WallClock
+from imedbench.latency.settings import Precision
 
 MIB = 2.0**20
 
@@ -69,7 +74,7 @@ class EventClock:
         self._cuda = cuda
 
     def mark(self) -> Any:
-        """An event recorded now; it costs the host some microseconds and stops nothing."""
+        """Return an event recorded now; it costs the host some microseconds and stops nothing."""
         event = self._cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -119,7 +124,7 @@ class CudaBackend:
 
 
 def backend_for(device: str) -> Backend:
-    """The backend of a device.
+    """Return the backend of a device.
 
     Raises:
         BadInput: when the device is unknown or missing.
@@ -160,3 +165,35 @@ class HostMemory:
         lines = status.read_text().splitlines() if status.is_file() else []
         found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
         return float(found[0]) / 1024 if found else None
+
+
+@contextlib.contextmanager
+def autocast(precision: Precision, device: str) -> Iterator[None]:
+    """Run torch's eligible operations in a lower precision; ``fp32`` changes nothing."""
+    if precision == "fp32":
+        yield
+        return
+    import torch
+
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    with torch.autocast(device, dtype=dtype):
+        yield
+
+
+def stated_threads() -> dict[str, int]:
+    """Return the number of threads that each loaded library says it uses."""
+    import cv2
+    from threadpoolctl import threadpool_info
+
+    stated = {str(pool["prefix"]): int(pool["num_threads"]) for pool in threadpool_info()}
+    torch: Any = sys.modules.get("torch")
+    return (
+        stated
+        | {"opencv": cv2.getNumThreads()}
+        | ({"torch": int(torch.get_num_threads())} if torch else {})
+    )
+
+
+def machine_load() -> float | None:
+    """Count the processes that waited for a core over the last minute; None where unknown."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -1,30 +1,27 @@
-"""The whole measurement: prepare, warm up, rounds, memory, throughput, notes."""
+"""The whole measurement: prepare, warm up, rounds, memory."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite, nan
+from math import nan
 from typing import Any
 
+from imedbench.core.arrays import plain
 from imedbench.core.errors import BadInput, Declined
 from imedbench.core.stages import Clock, WallClock
 from imedbench.core.types import ImagePair, Method, Outcome
-from imedbench.latency.backends import Backend, HostMemory
 from imedbench.latency.calls import TimedCall, Warmup, shuffled_rounds, timed_call, warm_up
-from imedbench.latency.nvml import CardNotes, card_notes
-from imedbench.latency.settings import (
-    LatencySettings,
+from imedbench.latency.device import (
+    Backend,
+    HostMemory,
     autocast,
-    limited_threads,
     machine_load,
-    resized,
-    seed_methods,
     stated_threads,
 )
+from imedbench.latency.settings import LatencySettings, resized
 from imedbench.latency.summary import MemoryUse, MethodLatency, summarise
-from imedbench.latency.throughput import measure_throughput
+from imedbench.runs.environment import limited_threads
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,6 @@ class LatencyReport:
         rounds: timed rounds done, fewer than asked for if the budget ran out.
         load_before: processes that waited for a core in the minute before; others than this one
             make figures worthless.
-        card_before: notes on the graphics card; None on the host or without NVML.
-        card_after: the same at the end.
         methods: figures in the order given.
         calls: every timed call by method.
     """
@@ -49,15 +44,13 @@ class LatencyReport:
     threads: Mapping[str, int]
     rounds: int
     load_before: float | None
-    card_before: CardNotes | None
-    card_after: CardNotes | None
     methods: tuple[MethodLatency, ...]
     calls: Mapping[str, tuple[TimedCall, ...]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON, which knows no NaN: what is undefined becomes None."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
-        return plain
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def measure_latency(
@@ -87,7 +80,7 @@ def measure_latency(
     settings = settings or LatencySettings()
     bench = _Bench(backend, settings, wall or WallClock(), host_memory or HostMemory())
     bare = [resized(pair, settings.size) for pair in pairs]
-    load, card_before = machine_load(), _notes(backend)
+    load = machine_load()
     with limited_threads(settings.threads), autocast(settings.precision, backend.device):
         prepared = {name: bench.prepare(method) for name, method in methods.items()}
         with limited_threads(settings.threads):  # again: methods brought libraries of their own
@@ -101,23 +94,9 @@ def measure_latency(
         threads=threads,
         rounds=rounds,
         load_before=load,
-        card_before=card_before,
-        card_after=_notes(backend),
         methods=tuple(figures),
         calls={name: tuple(of_method) for name, of_method in calls.items()},
     )
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def _notes(backend: Backend) -> CardNotes | None:
-    return card_notes(os.getpid()) if backend.device == "cuda" else None
 
 
 @dataclass(frozen=True)
@@ -151,8 +130,7 @@ class _Bench:
     host_memory: HostMemory
 
     def call(self, method: Method, pair: ImagePair) -> TimedCall:
-        seed_methods(self.settings.seed)
-        return timed_call(method, pair, self.backend, self.wall)
+        return timed_call(method, pair, self.backend, self.wall, self.settings.seed)
 
     def prepare(self, method: Method) -> _Prepared:
         before = self.backend.device_memory()
@@ -171,7 +149,7 @@ class _Bench:
             lambda pair: self.call(prepared.method, pair),
             pairs,
             self.settings.warmup,
-            self.settings.most_warmup,
+            self.settings.max_warmup,
         )
         return _Warm(prepared, warmup)
 
@@ -183,7 +161,7 @@ class _Bench:
         beginning, done = self.wall.mark(), 0
         for each in shuffled_rounds(ready, pairs, self.settings.repeats, self.settings.seed):
             spent_s = self.wall.milliseconds(beginning, self.wall.mark()) / 1e3
-            if spent_s > self.settings.budget_s and done >= self.settings.least_repeats:
+            if spent_s > self.settings.budget_s and done >= self.settings.min_repeats:
                 break
             for name, pair in each:
                 calls[name].append(self.call(warm[name].prepared.method, pair))
@@ -195,10 +173,7 @@ class _Bench:
     ) -> MethodLatency:
         if one.declined:
             return summarise(name, one.warmup, calls, MemoryUse(None, None, None))
-        throughput = measure_throughput(
-            one.prepared.method, pairs[:1], self.settings.batches, self.backend, wall=self.wall
-        )
-        return summarise(name, one.warmup, calls, self.memory(one, pairs[0]), throughput)
+        return summarise(name, one.warmup, calls, self.memory(one, pairs[0]))
 
     def memory(self, one: _Warm, pair: ImagePair) -> MemoryUse:
         """Memory of one warm call, apart from the timed ones, which watching would slow down."""

@@ -1,0 +1,32 @@
+"""Every example in a docstring gives what it says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import imedbench
+
+MODULES = [m.name for m in pkgutil.walk_packages(imedbench.__path__, "imedbench.")]
+
+
+@pytest.mark.parametrize("name", [m for m in MODULES if not m.endswith("__main__")])
+def test_examples(name: str) -> None:
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL)
+    assert result.failed == 0
+
+
+def test_there_are_examples() -> None:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    examples = [
+        test
+        for name in MODULES
+        if name.startswith("imedbench.core")
+        for test in finder.find(importlib.import_module(name))
+        if test.examples
+    ]
+    assert len(examples) > 10
