@@ -22,7 +22,6 @@ PACKAGES = (
     "pandas",
     "scipy",
     "torch",
-    "torchmetrics",
 )
 
 
