@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from imedbench.core.arrays import Points
-from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
+from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
@@ -102,6 +102,11 @@ class Fire:
             )
             for pair in self.pairs
         ]
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        pair = next(p for p in self.pairs if p.pair_id == ref.pair_id)
+        return file_fingerprint([pair.fixed, pair.moving, pair.points], ref)
 
     def load(self, ref: PairRef) -> ImagePair:
         """Read one pair.

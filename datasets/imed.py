@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Points
-from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
+from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
@@ -140,6 +140,20 @@ class Imed:
             subset=ref.subset,
         )
 
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        pair = self._pair_files(ref)
+        files = [pair.fixed, pair.moving, *self._annotations(ref.pair_id)]
+        return file_fingerprint([*files, self._fake(ref.pair_id)], ref)
+
+    def _annotations(self, number: str) -> list[Path]:
+        """Where the matrix either way and the landmarks of a pair are, if they are there."""
+        return [
+            self.root / "GT_OCTA_to_CF" / f"{number}_OCTA_to_CF_affine.txt",
+            self.root / "GT_CF_to_OCTA" / f"{number}_CF_to_OCTA_affine.txt",
+            self.root / "Ground_Truth_Ts" / f"{number}Fundus_OCTA_points.txt",
+        ]
+
     def _pair_files(self, ref: PairRef) -> ImedFiles:
         for files in self.files:
             if files.number == ref.pair_id:
@@ -172,15 +186,14 @@ class Imed:
 
     def _transform(self, number: str) -> Transform | None:
         """CF from OCTA at the annotated size."""
-        direct = self.root / "GT_OCTA_to_CF" / f"{number}_OCTA_to_CF_affine.txt"
+        direct, reverse, _ = self._annotations(number)
         if direct.is_file():
             return Affine(_numbers(direct, 3)[:2])
-        reverse = self.root / "GT_CF_to_OCTA" / f"{number}_CF_to_OCTA_affine.txt"
         return Affine(_numbers(reverse, 3)[:2]).inverse() if reverse.is_file() else None
 
     def _landmarks(self, number: str) -> tuple[Points, Points] | None:
         """CF and OCTA points at the annotated size."""
-        path = self.root / "Ground_Truth_Ts" / f"{number}Fundus_OCTA_points.txt"
+        path = self._annotations(number)[2]
         if not path.is_file():
             return None
         table = _numbers(path, 4)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from imedbench.core.arrays import Points
-from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
+from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image, read_mask
 from imedbench.core.registry import DATASETS
@@ -131,11 +131,21 @@ class Manifest:
             note=ref.note,
         )
 
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        row = self._row(ref)
+        files = [self.folder / row[column] for column in PATHS if row[column]]
+        return file_fingerprint(files, ref, row["spacing_um"])
+
     def _row(self, ref: PairRef) -> ManifestRow:
-        for row in self.rows:
-            if row["pair_id"] == ref.pair_id:
-                return row
-        raise BadInput(f"{self.path}: there is no pair {ref.pair_id!r} any more")
+        row = self._by_id.get(ref.pair_id)
+        if row is None:
+            raise BadInput(f"{self.path}: there is no pair {ref.pair_id!r} any more")
+        return row
+
+    @cached_property
+    def _by_id(self) -> dict[str, ManifestRow]:
+        return {row["pair_id"]: row for row in self.rows}
 
     def _check_fake(self, row: ManifestRow, fixed: Image) -> None:
         if not row["fake_octa"]:

@@ -18,7 +18,7 @@ from imedbench.reports.analysis import HEADLINE
 from imedbench.reports.figures import Example, draw_examples, draw_panels, draw_picture
 from imedbench.reports.formats import number
 from imedbench.reports.pictures import draw_matches
-from imedbench.runs.diagnostics import load_matches, load_pictures
+from imedbench.runs.files import load_matches, load_pictures
 from imedbench.runs.store import Prediction
 
 MOST_PANELS = 6  # more would be too small to see anything in

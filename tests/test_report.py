@@ -142,7 +142,7 @@ def test_a_run_that_was_never_scored_has_a_page(
         assert write_report(opened, tmp_path, NullProgress()).is_file()
     finally:
         with opened.store._db as db:
-            db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?)", map(tuple, saved))
+            db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", map(tuple, saved))
 
 
 def test_a_method_that_only_fails_is_not_called_best(

@@ -35,26 +35,25 @@ def pair_table(store: Store) -> pd.DataFrame:
         ``latency_ms`` (only where timed alone), ``confidence``, ``key``; for every metric M the
         columns ``M`` (NaN for a failure) and ``M|identity``, the score of the pair left as it is.
     """
-    predictions = {(p.method, p.split, p.pair_id): p for p in store.predictions()}
+    predictions = {(p.method, p.split, p.pair_id): p for p in store.predictions(transforms=False)}
     rows = []
-    for method in store.methods():
-        for ref in store.pairs():
-            found = predictions.get((method, ref.split, ref.pair_id))
-            timed = found is not None and found.timed_alone
-            rows.append(
-                {
-                    "method": method,
-                    "split": ref.split,
-                    "pair_id": ref.pair_id,
-                    "group": ref.group,
-                    "subset": ref.subset,
-                    "outcome": str(found.outcome) if found else "missing",
-                    "reason": found.reason if found else "not computed",
-                    "latency_ms": found.latency_ms if found and timed else None,
-                    "confidence": found.confidence if found else None,
-                    "key": found.key if found else "",
-                }
-            )
+    for method, ref in store.expected():
+        found = predictions.get((method, ref.split, ref.pair_id))
+        timed = found is not None and found.timed_alone
+        rows.append(
+            {
+                "method": method,
+                "split": ref.split,
+                "pair_id": ref.pair_id,
+                "group": ref.group,
+                "subset": ref.subset,
+                "outcome": str(found.outcome) if found else "missing",
+                "reason": found.reason if found else "not computed",
+                "latency_ms": found.latency_ms if found and timed else None,
+                "confidence": found.confidence if found else None,
+                "key": found.key if found else "",
+            }
+        )
     table = pd.DataFrame(rows, columns=_COLUMNS).astype({"latency_ms": float, "confidence": float})
     return table.join(_scores(store), on="key")
 

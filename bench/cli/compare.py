@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from imedbench.cli.options import JsonOption, RunFolder, names
+from imedbench.cli.options import (
+    DataOption,
+    JsonOption,
+    PluginsOption,
+    RunFolder,
+    load_plugins,
+    names,
+)
 
 FAILED = 1  # exit code
 
@@ -50,6 +57,8 @@ def verify_command(
     repeat: Annotated[int, typer.Option(min=1, help="Times each row is computed.")] = 1,
     tolerance: Annotated[float, typer.Option(min=0, help="px; 0 asks for the same bits.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the choice of rows.")] = 0,
+    data: DataOption = None,
+    plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compute a sample of a run's rows again and compare. Exit code 1 when they differ.
@@ -63,9 +72,11 @@ def verify_command(
     from imedbench.cli.comparison import show_checks
     from imedbench.cli.show import ProgressBar
 
+    plugins = load_plugins(plugin)
+    opened = open_run(run, data)
     with ProgressBar("verifying") as progress:
         checks = verify_run(
-            open_run(run), sample=sample, repeat=repeat, seed=seed, progress=progress
+            opened, sample=sample, repeat=repeat, seed=seed, progress=progress, plugins=plugins
         )
     if not show_checks(checks, tolerance, as_json=json):
         raise typer.Exit(FAILED)

@@ -9,12 +9,14 @@ import typer
 
 from imedbench.cli.options import (
     AcceptOption,
+    DataOption,
     DeviceOption,
     JsonOption,
     PluginsOption,
     RunFolder,
     SplitChoice,
     SubsetChoice,
+    TimeoutOption,
     check_device,
     load_plugins,
     names,
@@ -59,7 +61,7 @@ def run_command(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes; with more than one no latency is reported.")
     ] = 1,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a pair may take.")] = 60.0,
+    timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
     accept_license: AcceptOption = False,
     diagnostics: Annotated[
@@ -67,6 +69,10 @@ def run_command(
     ] = True,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Replace rows made in another way.")
+    ] = False,
+    swapped: Annotated[
+        bool,
+        typer.Option("--swapped", help="Register each pair both ways, for inverse_consistency."),
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -99,6 +105,7 @@ def run_command(
         plugins=plugins,
         diagnostics=diagnostics,
         recompute=recompute,
+        swapped=swapped,
     )
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
     _run(config, chosen, every_split=split is SplitChoice.BOTH, as_json=json)
@@ -107,9 +114,7 @@ def run_command(
 def score_command(
     run: RunFolder,
     metrics: Annotated[str, typer.Option(help="Comma-separated metrics, or all.")] = "all",
-    data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Where the data set is now, if it moved.")
-    ] = None,
+    data: DataOption = None,
     plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -123,21 +128,23 @@ def score_command(
     from imedbench.core.registry import METRICS
 
     load_plugins(plugin)
-    opened = open_run(run, data)  # it brings the run's own plugins, whose metrics are part of all
+    opened = open_run(run, data)
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
     _score_and_show(opened, chosen, as_json=json)
 
 
 def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_json: bool) -> None:
-    from imedbench.analysis.run import offered_splits, open_run
+    from imedbench.analysis.run import open_run
     from imedbench.cli.show import ProgressBar, remarks
     from imedbench.core.datasets import open_dataset
     from imedbench.core.registry import METRICS
+    from imedbench.runs.config import offered_splits
+    from imedbench.runs.pairs import KeptPairs
     from imedbench.runs.runner import run
 
     for metric in metrics:
         METRICS.factory(metric)
-    dataset = open_dataset(config.data)
+    dataset = KeptPairs(open_dataset(config.data))
     config, missing = offered_splits(config, dataset, every_split)
     for text in missing:
         remarks.print(f"note: {text}", style="dim", highlight=False)
@@ -147,7 +154,7 @@ def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_j
     except KeyboardInterrupt:
         remarks.print("interrupted; every finished pair is stored, the same command goes on")
         raise typer.Exit(INCOMPLETE) from None
-    _score_and_show(open_run(config.out), metrics, as_json=as_json)
+    _score_and_show(open_run(config.out, dataset=dataset), metrics, as_json=as_json)
 
 
 def _score_and_show(run: object, metrics: tuple[str, ...], *, as_json: bool) -> None:

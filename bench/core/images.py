@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,8 @@ from numpy.typing import NDArray
 from imedbench.core.arrays import Mask
 from imedbench.core.errors import BadInput
 from imedbench.core.types import Image
+
+_QUIET = threading.Lock()  # two threads that put the terminal back would swap it
 
 
 def read_image(path: Path, modality: str = "unknown") -> Image:
@@ -33,7 +39,8 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
     try:
         # Read by Python, so that any path works and OpenCV prints no warning of its own.
         content = np.fromfile(path, np.uint8)
-        pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+        with _quiet_libraries():
+            pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     except (OSError, cv2.error) as error:
         cause = "OpenCV refuses it" if isinstance(error, cv2.error) else error.strerror
         raise BadInput(f"{path}: cannot be read ({cause})") from error
@@ -48,6 +55,19 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return Image(np.ascontiguousarray(pixels), modality)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep off the terminal what libpng and libtiff print past OpenCV's own log."""
+    with _QUIET, open(os.devnull, "wb") as nowhere:
+        terminal = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
