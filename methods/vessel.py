@@ -56,9 +56,9 @@ class VesselMaps:
         """The map at the image's own size, so that its pixels are those of the image."""
         import cv2
 
-        from imedbench.methods.vessel_maps import working_view
+        from imedbench.methods.vessel_maps import working_image
 
-        view = working_view(image, min(1.0, _SIZE / max(image.size)))
+        view = working_image(image, min(1.0, _SIZE / max(image.size)))
         likely = self._segmenter.probability(view) * view.fov
         native = cv2.resize(likely, image.size, interpolation=cv2.INTER_LINEAR)
         return Image(np.rint(native * 255).astype(np.uint8), "vessels")

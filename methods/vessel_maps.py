@@ -1,6 +1,6 @@
 """From an image to a map of its vessels: how vessel-like each pixel is, and which way they run.
 
-The image is brought to its working frame (`working_view`), then a network or filters find the
+The image is brought to its working frame (`working_image`), then a network or filters find the
 vessels there (`Segmenter`).
 """
 
@@ -39,7 +39,7 @@ _IMAGE_SHARE = 0.5  # of the image beside the network's evidence: keeps vessels 
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class WorkingImage:
     """An image in its working frame.
 
     Args:
@@ -69,7 +69,7 @@ def working_scales(fixed: Image, moving: Image, size: int) -> tuple[float, float
     return min(growth, size / longest[0]), min(growth, size / longest[1])
 
 
-def working_view(image: Image, scale: float) -> View:
+def working_image(image: Image, scale: float) -> WorkingImage:
     """Resize, find the field of view, even out.
 
     Args:
@@ -81,7 +81,7 @@ def working_view(image: Image, scale: float) -> View:
     pixels = resize(image.pixels, size, enlarge="cubic")
     fov = field_of_view(pixels)
     bright = normalise(Image(pixels).grey(), fov)
-    return View(bright, fov, resizing_matrix(image.size, size))
+    return WorkingImage(bright, fov, resizing_matrix(image.size, size))
 
 
 class Segmenter:
@@ -108,14 +108,14 @@ class Segmenter:
                 raise BadInput(f"the weights {network!r} are not those of a U-Net")
             self._net = net.folded().to(self._device, self._dtype)
 
-    def __call__(self, view: View) -> VesselMap:
+    def __call__(self, view: WorkingImage) -> VesselMap:
         """The vessel map of an image in its working frame."""
         if self._net is None:
             find = oriented_map if self.kind == "oriented" else ridge_map
             return find(view.bright, view.fov)
         return evidence_map(view.bright, self.probability(view), view.fov)
 
-    def probability(self, view: View) -> Plane:
+    def probability(self, view: WorkingImage) -> Plane:
         """How likely the network holds each pixel for a vessel, float32 H×W in [0, 1].
 
         Raises:

@@ -12,8 +12,8 @@ from imedbench.methods.vessel_maps import (
     evidence_map,
     oriented_map,
     ridge_map,
+    working_image,
     working_scales,
-    working_view,
 )
 
 
@@ -89,7 +89,7 @@ def test_the_working_frame_keeps_pixel_corners_in_place(
 ) -> None:
     rng = np.random.default_rng(0)
     pixels = cv2.GaussianBlur(rng.integers(60, 255, shape, np.uint8), (0, 0), 3)
-    view = working_view(Image(pixels), scale)
+    view = working_image(Image(pixels), scale)
     height, width = view.bright.shape
     assert (height, width) == (round(shape[0] * scale), round(shape[1] * scale))
     native = np.array([[-0.5, -0.5, 1], [shape[1] - 0.5, shape[0] - 0.5, 1]]).T

@@ -21,7 +21,6 @@ PACKAGES = (
     "pandas",
     "scipy",
     "torch",
-    "torchmetrics",
 )
 
 

@@ -22,7 +22,7 @@ from imedbench.methods.imed.refine import (
 )
 from imedbench.methods.imed.search import SearchRange, search
 from imedbench.methods.imed.selfcheck import Evidence, choose_answer, gather_evidence
-from imedbench.methods.vessel_maps import Segmenter, VesselMap, working_view
+from imedbench.methods.vessel_maps import Segmenter, VesselMap, working_image
 
 if TYPE_CHECKING:
     from imedbench.methods.imed.method import Refinement
@@ -101,7 +101,7 @@ def prepare(image: Image, scale: float, segment: Segmenter) -> Prepared:
         segment: finds vessels.
     """
     with stage("normalise"):
-        view = working_view(image, scale)
+        view = working_image(image, scale)
     with stage("maps"):
         vessels = segment(view)
     with stage("lines"):

@@ -17,7 +17,7 @@ from imedbench.methods.imed.lines import Lines, build_targets, trace_lines
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.imed.pairing import find_pairs
 from imedbench.methods.imed.search import SearchRange, search
-from imedbench.methods.vessel_maps import oriented_map, working_view
+from imedbench.methods.vessel_maps import oriented_map, working_image
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def pair() -> ImagePair:
 
 @pytest.fixture(scope="module")
 def lines(pair: ImagePair) -> Lines:
-    view = working_view(pair.fixed, 1.0)
+    view = working_image(pair.fixed, 1.0)
     return trace_lines(oriented_map(view.bright, view.fov), 4500)
 
 
@@ -60,7 +60,7 @@ def test_search(benchmark: BenchmarkFixture, lines: Lines, degrees: float) -> No
 
 
 def test_vessel_map(benchmark: BenchmarkFixture, pair: ImagePair) -> None:
-    view = working_view(pair.fixed, 1.0)
+    view = working_image(pair.fixed, 1.0)
     benchmark(oriented_map, view.bright, view.fov)
 
 
