@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from imedbench.core.arrays import plain
 from imedbench.reports.formats import number
 
 __all__ = ["ProgressBar", "number", "output", "print_json", "print_table", "remarks"]
@@ -119,6 +118,8 @@ def _narrowest(column: list[str], *, is_name: bool) -> int:
 
 def print_json(content: Any) -> None:
     """Print JSON, with null for what is not a finite number."""
+    from imedbench.core.arrays import plain  # and numpy, which `--help` can do without
+
     print(json.dumps(plain(content), indent=2, ensure_ascii=False))
 
 
