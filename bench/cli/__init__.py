@@ -31,6 +31,7 @@ def _root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
+    traceback: bool = typer.Option(False, "--traceback", help="Show where an error comes from."),
 ) -> None:
     """Which registration method should I trust on my multi-modal retinal images?"""
 

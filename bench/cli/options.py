@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from imedbench.core.errors import BadInput
 from imedbench.core.registry import load_plugin_file
 
 if TYPE_CHECKING:
-    from imedbench.core.types import Split
+    from imedbench.core.types import Outcome, Split
 
 
 class SplitChoice(StrEnum):
@@ -42,7 +43,30 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", "-d", help="Where the data set is now, if it moved."),
 ]
-TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds a pair may take.")]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("it must be a finite number")
+    return value
+
+
+MAX_TIMEOUT = 7 * 24 * 3600.0  # s; a pair that takes a week is hung
+MAX_PROCESSES = 1024
+TimeoutOption = Annotated[
+    float,
+    typer.Option(min=0.1, max=MAX_TIMEOUT, callback=_finite, help="Seconds a pair may take."),
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--memory",
+        min=0.1,
+        callback=_finite,
+        help="GiB a worker may take; nearly all there is if left out.",
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
@@ -112,3 +136,19 @@ def checked_split(text: str) -> Split:
         if text == split:
             return split
     raise BadInput(f"there is no split {text!r}; say {' or '.join(SPLITS)}")
+
+
+def outcomes(text: str) -> frozenset[Outcome]:
+    """The outcomes of a comma-separated list.
+
+    Raises:
+        BadInput: for one that there is not.
+    """
+    from imedbench.core.types import Outcome
+
+    known = [str(o) for o in Outcome if o is not Outcome.OK]
+    asked = names(text) if text else ()
+    for name in asked:
+        if name not in known:
+            raise BadInput(f"--retry {name}: no such outcome; there are {', '.join(known)}")
+    return frozenset(map(Outcome, asked))

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from imedbench.cli.options import (
+    MAX_PROCESSES,
     AcceptOption,
     DataOption,
     DeviceOption,
     JsonOption,
+    MemoryOption,
     PluginsOption,
     RunFolder,
     SplitChoice,
@@ -21,6 +23,7 @@ from imedbench.cli.options import (
     load_plugins,
     names,
     note_acceptance,
+    outcomes,
 )
 
 if TYPE_CHECKING:
@@ -59,9 +62,12 @@ def run_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Base of every random number.")] = 0,
     device: DeviceOption = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="Threads a worker.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Threads a worker.")] = 1,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes; with more than one no latency is reported.")
+        int,
+        typer.Option(
+            min=1, max=MAX_PROCESSES, help="Processes; with more than one no latency is reported."
+        ),
     ] = 1,
     timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
@@ -72,6 +78,10 @@ def run_command(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Replace rows made in another way.")
     ] = False,
+    retry: Annotated[
+        str, typer.Option(help="Outcomes to compute again: timeout,out_of_memory …")
+    ] = "",
+    memory: MemoryOption = None,
     swapped: Annotated[
         bool,
         typer.Option("--swapped", help="Register each pair both ways, for inverse_consistency."),
@@ -108,6 +118,8 @@ def run_command(
         diagnostics=diagnostics,
         recompute=recompute,
         swapped=swapped,
+        retry=outcomes(retry),
+        memory_gib=memory,
     )
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
     _run(config, chosen, every_split=split is SplitChoice.BOTH, as_json=json)

@@ -16,6 +16,10 @@ from imedbench.core.arrays import Mask
 from imedbench.core.errors import BadInput
 from imedbench.core.types import Image
 
+MIN_SIDE = 8  # px; no method finds anything in less
+MAX_PIXELS = 1 << 27  # 11,585 px a side: a run then stays below some 10 GiB
+# OpenCV reads its limit when it is imported.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 _QUIET = threading.Lock()  # two threads that put the terminal back would swap it
 
 
@@ -42,10 +46,12 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
         with _quiet_libraries():
             pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     except (OSError, cv2.error) as error:
-        cause = "OpenCV refuses it" if isinstance(error, cv2.error) else error.strerror
+        cause = _refusal(error) if isinstance(error, cv2.error) else error.strerror
         raise BadInput(f"{path}: cannot be read ({cause})") from error
     if pixels is None:
         raise BadInput(f"{path}: not a picture that can be read; give a PNG, TIFF or JPEG file")
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise BadInput(f"{path}: {_wh(pixels.shape)} px; {MIN_SIDE} px a side are the least")
     if pixels.dtype == np.uint16:
         pixels = (pixels / 257).round().astype(np.uint8)
     if pixels.dtype != np.uint8:
@@ -55,6 +61,12 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return Image(np.ascontiguousarray(pixels), modality)
+
+
+def _refusal(error: Exception) -> str:
+    if "MAX_IMAGE_PIXELS" in str(error):
+        return f"more than {MAX_PIXELS} pixels, set OPENCV_IO_MAX_IMAGE_PIXELS to allow it"
+    return "OpenCV refuses it"
 
 
 @contextmanager

@@ -88,7 +88,11 @@ def option_types(factory: Callable[..., Any]) -> dict[str, Any]:
     target = factory.__init__ if inspect.isclass(factory) else factory
     if target is object.__init__:
         return {}
-    hints = typing.get_type_hints(target)
+    try:
+        hints = typing.get_type_hints(target)
+    except Exception as error:  # annotations are code
+        name = getattr(factory, "__name__", factory)
+        raise BadInput(f"{name}: the type of an option cannot be told ({error})") from error
     parameters = inspect.signature(factory).parameters.values()
     return {
         p.name: hints.get(p.name, str)

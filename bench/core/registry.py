@@ -28,8 +28,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.options import PluginSpec, bind_options
+from imedbench.core.text import as_text
 from imedbench.core.wrapping import wrapped
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,8 +98,12 @@ class Registry:
         options = bind_options(factory, spec, self.kind)
         try:
             return factory(**options)
-        except ValueError as error:
-            raise BadInput(f"the {self.kind} {str(spec)!r} cannot be made: {error}") from error
+        except ImedbenchError:
+            raise
+        except (Exception, SystemExit) as error:  # it may be a stranger's
+            raise BadInput(
+                f"the {self.kind} {str(spec)!r} cannot be made: {_told(error)}"
+            ) from error
 
     def _owner(self, name: str) -> str:
         """The module that has a name, also one that has not been imported; empty for none."""
@@ -123,9 +128,10 @@ class Registry:
     def _import(self, point: EntryPoint) -> None:
         try:
             importlib.import_module(point.module)
-        except Exception as error:  # a stranger's module may fail in any way
+        except (Exception, SystemExit) as error:  # a stranger's module may fail in any way
             raise BadInput(
-                f"the {self.kind} {point.name!r} cannot be imported from {point.module}: {error}"
+                f"the {self.kind} {point.name!r} cannot be imported from {point.module}:"
+                f" {_told(error)}"
             ) from error
         if point.name not in self._factories:
             raise BadInput(f"{point.module} registers no {self.kind} named {point.name!r}")
@@ -164,6 +170,13 @@ def load_plugin_file(path: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise BadInput(f"{path}: the plugin fails to import: {error}") from error
+        raise BadInput(f"{path}: the plugin fails to import: {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
+    """What an exception says, with its kind where it says nothing of use by itself."""
+    text = as_text(error)
+    plain = isinstance(error, (ValueError, ImportError, SyntaxError)) and text
+    return text if plain else f"{type(error).__name__}: {text}"

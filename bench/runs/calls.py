@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import re
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +12,12 @@ import numpy as np
 from imedbench.core.arrays import Mask, Pixels
 from imedbench.core.errors import ContractError, Declined
 from imedbench.core.stages import Clock, WallClock, collect_stages
+from imedbench.core.text import as_text, describe
 from imedbench.core.transforms import Transform
 from imedbench.core.types import Diagnostics, Image, Matches, Method, Outcome, Registration
 from imedbench.runs.environment import seed_everything
 from imedbench.runs.validity import check_transform, own_kind
 
-MAX_TEXT = 500  # characters of a reason: more is no reason but a log
 MAX_DETAILS = 1000  # values; a row is read whole for every table
 MAX_PICTURE = 1 << 27  # values: three channels of a picture of 6,500×6,500 px
 
@@ -192,29 +189,6 @@ def _encode_matches(matches: Matches) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-def as_text(value: object, limit: int = MAX_TEXT) -> str:
-    r"""Write a stranger's value on one line of at most ``limit`` characters, fit for any file.
-
-    Example:
-        >>> as_text("two\n lines")
-        'two lines'
-    """
-    try:
-        text = str(value)[: 4 * limit]
-    except Exception:
-        text = f"a {type(value).__name__} that cannot be printed"
-    text = text.encode(errors="replace").decode()
-    text = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def describe(error: BaseException) -> str:
-    """Name an exception with its text and the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
-    return f"{type(error).__name__}: {as_text(error)}{where}"
 
 
 def _lacks_memory(error: BaseException) -> bool:

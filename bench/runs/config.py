@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from imedbench.core.datasets import Dataset, MissingSplit, is_path
-from imedbench.core.errors import BadInput, ConfigDrift
+from imedbench.core.errors import BadInput, ConfigDrift, unusable
 from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
-from imedbench.core.types import Split
+from imedbench.core.types import Outcome, Split
 from imedbench.runs.environment import device_name
 from imedbench.runs.files import write_atomically
 
@@ -41,6 +43,8 @@ class RunConfig:
         diagnostics: whether to keep the pictures that methods make.
         recompute: whether to replace rows that were made in another way.
         swapped: whether to register every pair the other way round as well.
+        retry: outcomes whose rows are computed again, beside those that are no answers.
+        memory_gib: most memory a worker may take; None for nearly all the machine has.
     """
 
     data: str
@@ -58,6 +62,8 @@ class RunConfig:
     diagnostics: bool = True
     recompute: bool = False
     swapped: bool = False
+    retry: frozenset[Outcome] = frozenset()
+    memory_gib: float | None = None
 
 
 def default_folder(data: str) -> Path:
@@ -145,11 +151,34 @@ def read_run(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"{folder}: no run here (there is no {FILE})")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content["config"], content["provenance"], content["plugins"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = path.read_bytes()
+        msgspec.json.decode(content, type=_Content)
+        return dict(json.loads(content))
+    except OSError as error:
+        raise unusable(path, "cannot be read", error) from error
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: damaged ({error}); run again into a new folder") from error
-    return dict(content)
+
+
+class _Settings(msgspec.Struct):
+    """What of `fixed_settings` is read again, by type."""
+
+    data: str
+    data_version: str
+    seed: int
+    device: str
+    threads: int
+    timeout_s: float
+    subset: Subset = "all"
+    limit: int | None = None
+
+
+class _Content(msgspec.Struct):
+    """What ``run.json`` must hold."""
+
+    config: _Settings
+    plugins: list[str]
+    provenance: dict[str, Any]
 
 
 def offered_splits(

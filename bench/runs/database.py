@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadEnvironment, BadInput, unusable
 
 SCHEMA_VERSION = 2
 LOCK = ".lock"
@@ -52,22 +53,22 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     if not create and not path.is_file():
         raise BadInput(f"{folder}: no run here (there is no {path.name})")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path)
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        db = _connect(path, create)
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode = WAL")
-        # A killed process loses nothing; after a power cut the last rows may be missing, and are
-        # computed again. Waiting for the disk at every row would cost more than the rest.
-        db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA foreign_keys = ON")
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0 and create:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
             version = SCHEMA_VERSION
+        db.execute("SELECT COUNT(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        raise BadEnvironment(f"{path}: cannot be opened ({error})") from error
     except sqlite3.DatabaseError as error:
-        raise BadInput(f"{path}: not a database of imedbench ({error})") from error
+        raise BadEnvironment(f"{path}: not a database of imedbench ({error})") from error
     except OSError as error:
-        raise BadInput(f"{folder}: cannot be made or used ({error.strerror})") from error
+        raise unusable(folder, "cannot be made or used", error) from error
     if version != SCHEMA_VERSION:
         db.close()
         raise BadInput(
@@ -75,6 +76,29 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
             f" {SCHEMA_VERSION}); run again into a new folder"
         )
     return db
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether rows can be added to a run folder."""
+    return os.access(folder, os.W_OK)
+
+
+def _connect(path: Path, create: bool) -> sqlite3.Connection:
+    if create or is_writable(path.parent):
+        db = sqlite3.connect(path)
+        if create:
+            db.execute("PRAGMA journal_mode = WAL")
+        # A killed process loses nothing; after a power cut the last rows may be missing, and are
+        # computed again. Waiting for the disk at every row would cost more than the rest.
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+    log = path.with_name(f"{path.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        raise BadEnvironment(
+            f"{path}: the run was not finished and its folder cannot be written to; copy it first"
+        )
+    # On read-only media SQLite must be told that nobody changes the file meanwhile.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
 
 
 @contextmanager
@@ -92,7 +116,7 @@ def hold(folder: Path) -> Iterator[None]:
             f"{folder}: another process writes its results here; wait for it or give another --out"
         ) from None
     except OSError as error:
-        raise BadInput(f"{folder / LOCK}: cannot be locked ({error.strerror})") from error
+        raise unusable(folder / LOCK, "cannot be locked", error) from error
     try:
         yield
     finally:

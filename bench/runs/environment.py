@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from imedbench.runs.packages import package_version, packages_of
 
 PACKAGES = (
@@ -96,6 +98,26 @@ def oom_kills() -> int:
             words = path.read_text().split()
             counts += int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
     return counts
+
+
+MAX_MEMORY_SHARE = 0.9
+"""Of the machine's memory: a process that takes more is ended before the system ends others."""
+
+
+def memory_limit() -> float:
+    """Most memory a worker may take, in bytes: nearly all of the machine's or the container's."""
+    limits = [psutil.virtual_memory().total]
+    with suppress(OSError, ValueError):  # no container of this kind, or one without a limit
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return MAX_MEMORY_SHARE * min(limits)
+
+
+def memory_of(process: int) -> int:
+    """Memory that a process holds, in bytes; 0 once it is gone."""
+    try:
+        return int(psutil.Process(process).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def provenance(

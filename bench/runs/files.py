@@ -7,12 +7,14 @@ import io
 import os
 import re
 import shutil
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, unusable
 from imedbench.core.images import read_image
 from imedbench.core.transforms import Transform, from_bytes
 from imedbench.core.types import Matches
@@ -23,19 +25,38 @@ _MATCHES = "matches.npz"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is there in full or not at all, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file that is there in full or not at all, also after a power cut.
+
+    Raises:
+        BadInput: when the system refuses; a `BadEnvironment` for a full disk and the like.
+    """
     unfinished = path.with_name(f"{path.name}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise unusable(path, "cannot be written", error) from error
 
 
 def transform_file(run: Path, key: str) -> Path:
     """Where the transform of a row is kept if it is a large one."""
     return run / TRANSFORMS / f"{key}.npz"
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file of a transform is there to its end; cheap enough to ask of every row."""
+    return path.is_file() and zipfile.is_zipfile(path)
+
+
+def unreadable(path: Path, cause: object = "missing or torn") -> BadInput:
+    """Make the error for the file of a transform that is of no use."""
+    return BadInput(f"{path}: cannot be read ({cause}); the same run command computes it again")
 
 
 def read_transform(path: Path) -> Transform:
@@ -47,9 +68,7 @@ def read_transform(path: Path) -> Transform:
     try:
         return from_bytes(path.read_bytes())
     except Exception as error:  # a torn archive may fail in any way
-        raise BadInput(
-            f"{path}: cannot be read ({error}); the same run command computes it again"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def save_diagnostics(run: Path, key: str, pictures: dict[str, bytes], matches: bytes) -> None:

@@ -15,8 +15,9 @@ from imedbench.core.errors import BadInput, ConfigDrift, Declined
 from imedbench.core.options import PluginSpec
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METHODS
+from imedbench.core.text import as_text
 from imedbench.core.types import MethodInfo, Outcome
-from imedbench.runs.calls import CallResult, Task, as_text
+from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.config import RunConfig, has_drifted, write_run
 from imedbench.runs.environment import provenance
 from imedbench.runs.executors import WorkerPool
@@ -97,7 +98,10 @@ def look_up(text: str) -> MethodHandle:
     spec = PluginSpec.parse(text)
     factory = METHODS.factory(spec.name)
     try:
-        info = with_package(METHODS.create(spec).info, factory)
+        info = getattr(METHODS.create(spec), "info", None)
+        if not isinstance(info, MethodInfo):
+            raise BadInput(f"the method {text!r} has no info of the type MethodInfo")
+        info = with_package(info, factory)
     except Declined:  # the worker meets the same and writes the reason into every row
         info = None
     return MethodHandle(str(spec), factory, code_hash(factory), info)
@@ -157,7 +161,7 @@ class _MethodRun:
         self.store.set_method(self.spec, self.method.info, self.config.splits)
         c = self.config
         alone = c.workers == 1
-        settings = WorkerSettings(self.spec, c.plugins, c.device, c.threads, warm_up=alone)
+        settings = WorkerSettings(self.spec, c.plugins, c.device, c.threads, alone, c.memory_gib)
         log = log_file(c.out, self.spec)
         with WorkerPool[_Job](lambda: Worker(settings, c.timeout_s, log), c.workers) as pool:
             for job, result in pool.results(self._jobs(refs)):
@@ -204,6 +208,9 @@ class _MethodRun:
         if old is None:
             return False
         old_key, outcome = old
+        if outcome in self.config.retry:
+            self.store.remove(old_key)
+            return False
         if old_key == job.key and outcome.is_answer:
             return True
         if old_key != job.key and outcome.is_answer and not self.config.recompute:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from imedbench.core.arrays import plain
 from imedbench.core.datasets import Dataset, PairRef
+from imedbench.core.errors import BadEnvironment
 from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselReader
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METRICS
+from imedbench.core.text import as_text, describe
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair, Outcome
-from imedbench.runs.calls import as_text, describe
 from imedbench.runs.pairs import KeptPairs, PairIndex
 from imedbench.runs.rows import Prediction, Score
 from imedbench.runs.store import Store
@@ -44,6 +46,7 @@ def score(
 
     Raises:
         BadInput: for an unknown metric, or when another process writes to the folder.
+        BadEnvironment: when scores are missing and the folder cannot be written to.
     """
     progress = progress or NullProgress()
     chosen = [METRICS.create(name) for name in metrics]
@@ -53,10 +56,14 @@ def score(
             rows[row.split, row.pair_id].append(row)
     pairs = [ref for ref in store.pairs() if (ref.split, ref.pair_id) in rows]
     progress.begin(len(pairs))
-    with store.only_writer():
+    # A finished run can be read where nothing can be written.
+    with store.only_writer() if store.writable else nullcontext():
         scoring = _Scoring(store, dataset, chosen, read_vessels)
         for ref in pairs:
-            store.add_scores(scoring.missing(ref, rows[ref.split, ref.pair_id]))
+            found = scoring.missing(ref, rows[ref.split, ref.pair_id])
+            if found and not store.writable:
+                raise BadEnvironment(f"{store.folder}: scores are missing, and it is read-only")
+            store.add_scores(found)
             progress.row("scoring", ref.pair_id)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from imedbench.core.errors import BadInput
 from imedbench.core.registry import METHODS
@@ -10,6 +13,8 @@ from imedbench.core.types import Image, Outcome
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.wire import WorkerSettings
 from imedbench.runs.worker import Worker
+
+MAX_SHOWN = 2000  # bytes of what a method prints
 
 
 def register_pair(
@@ -27,8 +32,12 @@ def register_pair(
         BadInput: for an unknown method or option, or one that declines to be set up.
     """
     METHODS.create(settings.method)
-    with closing(Worker(settings, timeout_s)) as worker:
+    with (
+        TemporaryDirectory() as folder,
+        closing(Worker(settings, timeout_s, Path(folder) / "log")) as worker,
+    ):
         result = worker.call(Task(fixed, moving, seed=0))
+        print(worker.last_output(MAX_SHOWN), end="", file=sys.stderr)
         if worker.setup_failure is not None and result.outcome is Outcome.SKIPPED:
             raise BadInput(f"the method {settings.method!r} cannot be set up: {result.reason}")
     return result

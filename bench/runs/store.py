@@ -18,12 +18,14 @@ from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Transform, from_dict, is_large, to_bytes, to_dict
 from imedbench.core.types import SPLITS, MethodInfo, Outcome, Split
-from imedbench.runs.database import hold, open_database
+from imedbench.runs.database import hold, is_writable, open_database
 from imedbench.runs.files import (
+    is_whole,
     read_transform,
     remove_all_files,
     remove_row_files,
     transform_file,
+    unreadable,
     write_atomically,
 )
 from imedbench.runs.rows import PairHashes, Prediction, Score
@@ -53,6 +55,7 @@ class Store:
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self.folder = folder
         self._db = open_database(folder / self.FILE, create=create)
+        self.writable = create or is_writable(folder)
 
     def close(self) -> None:
         """Close the database."""
@@ -98,7 +101,9 @@ class Store:
         return {(r["split"], r["pair_id"]): PairHashes(*tuple(r)[_REF_COLUMNS + 1 :]) for r in rows}
 
     def set_hashes(self, ref: PairRef, hashes: PairHashes) -> None:
-        """Keep what a pair was found to consist of."""
+        """Keep what a pair was found to consist of, where anything can be kept."""
+        if not self.writable:
+            return
         with self._db:
             self._db.execute(
                 "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?"
@@ -177,14 +182,16 @@ class Store:
                 stages=json.loads(r["stages"]),
                 details=json.loads(r["details"]),
             )
-            row = replace(row, outcome=Outcome(row.outcome), timed_alone=bool(row.timed_alone))
-            yield self._with_transform(row, r["transform"]) if transforms else row
+            row = replace(row, outcome=Outcome(row.outcome), swapped=swapped)
+            yield self._with_transform(row, r["transform"], transforms)
 
-    def _with_transform(self, row: Prediction, text: str | None) -> Prediction:
-        if text is None:
-            return row
+    def _with_transform(self, row: Prediction, text: str | None, wanted: bool) -> Prediction:
+        """The row with its transform if that is wanted; without a whole file it is no answer."""
+        file = transform_file(self.folder, row.key)
         try:
-            return replace(row, transform=self.transform(row.key))
+            if text == _IN_A_FILE and not is_whole(file):
+                raise unreadable(file)
+            return replace(row, transform=self.transform(row.key)) if text and wanted else row
         except BadInput as error:
             return replace(row, outcome=Outcome.UNREADABLE, reason=str(error))
 
@@ -203,11 +210,9 @@ class Store:
 
     def keys(self, method: str) -> dict[tuple[str, str, bool], tuple[str, Outcome]]:
         """Key and outcome of each row of a method, by (split, pair id, swapped)."""
-        rows = self._db.execute(
-            "SELECT split, pair_id, swapped, key, outcome FROM predictions WHERE method = ?",
-            (method,),
-        )
-        return {(s, p, bool(w)): (key, Outcome(outcome)) for s, p, w, key, outcome in rows}
+        rows = (*self.predictions(method, transforms=False),)
+        rows += (*self.predictions(method, transforms=False, swapped=True),)
+        return {(r.split, r.pair_id, r.swapped): (r.key, r.outcome) for r in rows}
 
     def remove(self, key: str) -> None:
         """Delete a row, its scores and its files."""

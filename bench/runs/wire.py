@@ -38,6 +38,7 @@ class WorkerSettings:
         threads: for the numerical libraries.
         warm_up: whether the first call of a process is made twice and its second answer counts:
             the first one allocates and compiles.
+        memory_gib: most memory its process may take; None for nearly all the machine has.
     """
 
     method: str
@@ -45,6 +46,7 @@ class WorkerSettings:
     device: str = "cpu"
     threads: int = 1
     warm_up: bool = True
+    memory_gib: float | None = None
 
 
 @dataclass(frozen=True)

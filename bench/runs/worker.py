@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,9 +13,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from imedbench.core.text import as_text
 from imedbench.core.types import Outcome
-from imedbench.runs.calls import CallResult, Task, as_text
-from imedbench.runs.environment import oom_kills, thread_environment
+from imedbench.runs.calls import CallResult, Task
+from imedbench.runs.environment import (
+    memory_limit,
+    memory_of,
+    oom_kills,
+    thread_environment,
+)
 from imedbench.runs.wire import (
     Answer,
     Garbled,
@@ -27,6 +34,7 @@ from imedbench.runs.wire import (
 )
 
 MAX_ATTEMPTS = 3  # calls that are ended from outside are tried so often
+WATCH_S = 0.2  # between looks at the memory of a process: allocating takes longer than that
 MAX_LOG = 10 << 20  # bytes kept of what a method prints
 _FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
 _POSIX = os.name == "posix"
@@ -48,6 +56,8 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings, timeout_s: float, log: Path | None = None) -> None:
         self.settings, self.timeout_s, self.log = settings, timeout_s, log
+        limit = settings.memory_gib
+        self._memory = memory_limit() if limit is None else limit * 2**30
         self.setup_failure: CallResult | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -109,11 +119,15 @@ class Worker:
         deadline, kills = time.monotonic() + timeout_s, oom_kills()
         try:
             send(self._connection, encode(message), deadline)
+            self._wait(deadline)
             answer = decode(Answer, receive(self._connection, deadline))
             if answer.number != self._number:
                 raise Garbled("its process answered what it was not asked")
             self._trim_log()
             return answer.result
+        except MemoryError as error:
+            self.close()
+            return CallResult(Outcome.OUT_OF_MEMORY, str(error))
         except TimeoutError:
             self.close()
             return CallResult(Outcome.TIMEOUT, f"no answer within {timeout_s:g} s")
@@ -122,6 +136,20 @@ class Worker:
             raise _Interrupted(str(error)) from error
         except (EOFError, OSError):
             return self._cause_of_death(oom_killed=oom_kills() > kills)
+
+    def _wait(self, deadline: float) -> None:
+        """Wait for the beginning of an answer, with an eye on the memory of the process.
+
+        Raises:
+            MemoryError: when it takes more than it may.
+            TimeoutError: when there is no answer by the deadline.
+        """
+        assert self._process is not None
+        while not select.select([self._connection], [], [], WATCH_S)[0]:
+            if memory_of(self._process.pid) > self._memory:
+                raise MemoryError(f"the process took more than {self._memory / 2**30:.3g} GiB")
+            if time.monotonic() > deadline:
+                raise TimeoutError
 
     def _start(self) -> CallResult:
         self._number = 0
@@ -153,13 +181,16 @@ class Worker:
             raise _Interrupted(f"the process was ended ({cause})")
         return CallResult(Outcome.CRASH, f"the process died ({cause}){self._last_words()}")
 
-    def _last_words(self) -> str:
-        """The end of what the method printed, for the reason of a row."""
+    def last_output(self, size: int) -> str:
+        """The end of what the method printed, at most so many bytes of it."""
         if self.log is None or not self.log.is_file():
             return ""
         with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - 300))
-            text = as_text(log.read().decode(errors="replace"))
+            log.seek(max(0, self.log.stat().st_size - size))
+            return log.read().decode(errors="replace")
+
+    def _last_words(self) -> str:
+        text = as_text(self.last_output(300))
         return f"; it printed: {text}" if text else ""
 
     def _trim_log(self) -> None:

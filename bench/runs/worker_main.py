@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from imedbench.core.errors import ImedbenchError
 from imedbench.core.registry import METHODS, load_plugin_file
+from imedbench.core.text import as_text
 from imedbench.core.types import Method, Outcome
-from imedbench.runs.calls import CallResult, as_text, call_method, failed_call
+from imedbench.runs.calls import CallResult, call_method, failed_call
 from imedbench.runs.environment import limited_threads, synchroniser
 from imedbench.runs.wire import Answer, Question, WorkerSettings, decode, encode, receive, send
 

@@ -1,0 +1,32 @@
+"""Text of strangers, made fit for one line of any file or terminal."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+
+MAX_TEXT = 500  # characters of a reason: more is no reason but a log
+
+
+def as_text(value: object, limit: int = MAX_TEXT) -> str:
+    r"""Write a stranger's value on one line of at most ``limit`` characters, fit for any file.
+
+    Example:
+        >>> as_text("two\n lines")
+        'two lines'
+    """
+    try:
+        text = str(value)[: 4 * limit]
+    except Exception:
+        text = f"a {type(value).__name__} that cannot be printed"
+    text = text.encode(errors="replace").decode()
+    text = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def describe(error: BaseException) -> str:
+    """Name an exception with its text and the line that raised it."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
+    return f"{type(error).__name__}: {as_text(error)}{where}"
