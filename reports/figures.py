@@ -89,7 +89,7 @@ def draw_panels(pictures: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
         size = (height * aspect / full_width, height / full_height)
         axes = figure.add_axes((*place, *size))
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        axes.set_title(title, size=10)
+        axes.set_title(title, size=10, parse_math=False)
         axes.set(xticks=[], yticks=[], frame_on=False)
         left += height * aspect + _GAP_INCHES
     figure.savefig(path)
@@ -120,7 +120,8 @@ def _draw_grid(
     # A strip of its own for each row: then a long title takes no width from the first picture.
     strips = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for strip, pictures, title in zip(strips, grid, rows, strict=True):
-        strip.suptitle(shorten(title, _TITLE_LENGTH, placeholder=" …"), x=0.005, ha="left", size=9)
+        text = shorten(title, _TITLE_LENGTH, placeholder=" …")
+        strip.suptitle(text, x=0.005, ha="left", size=9, parse_math=False)
         cells = strip.subplots(1, len(columns))
         for axes, picture, name in zip(cells, pictures, columns, strict=True):
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255)

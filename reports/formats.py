@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,8 @@ def p_value(p: float) -> str:
 
 
 def cell(text: Any) -> str:
-    """Text that does not end a cell of a Markdown table early."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    """Show a text in a cell of a Markdown table as it is: it ends no cell and is no markup."""
+    return html.escape(str(text), quote=False).replace("|", "\\|").replace("\n", " ")
 
 
 def render(template: str, **content: Any) -> str:

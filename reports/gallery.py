@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +17,7 @@ from imedbench.core.progress import Progress
 from imedbench.reports.figures import Example, draw_examples, draw_panels, draw_picture
 from imedbench.reports.formats import number
 from imedbench.reports.pictures import draw_matches
-from imedbench.runs.files import load_matches, load_pictures
+from imedbench.runs.files import load_matches, load_pictures, slug
 
 MAX_PANELS = 6  # more would be too small to see anything in
 
@@ -64,7 +63,7 @@ class Gallery:
         progress.begin(len(groups))
         figures: dict[str, list[MethodFigures]] = {}
         for (split, method), rows in groups:
-            stem = re.sub(r"[^A-Za-z0-9]+", "-", f"{split}-{method}").strip("-")
+            stem = slug(f"{split}-{method}")
             drawn = list(self._draw_method(rows, stem))
             figures.setdefault(str(split), []).append(MethodFigures(str(method), drawn))
             progress.row(str(method), "")

@@ -124,7 +124,7 @@ def test_every_pair_gets_its_own_row(
     for number, (act, outcome) in enumerate(ACTS.items()):
         row = found["hostile", f"p{number}"]
         assert row.outcome is outcome, f"{act}: {row.reason}"
-        if outcome is Outcome.OK and act != "random":
+        if outcome is Outcome.OK and act not in ("random", "t_late"):
             assert row.transform is not None
             assert row.transform.apply([[0, 0]]).round(3).tolist() == [[1, 0]], act
         assert found["identity", f"p{number}"].outcome is Outcome.OK
@@ -159,7 +159,7 @@ def plain_run(
 ) -> tuple[Path, Path]:
     """Data and an uninterrupted run on them."""
     folder = tmp_path_factory.mktemp("plain")
-    data = write_manifest(folder / "data", ["random", "slow", "give-up", "own-transform"] * 2)
+    data = write_manifest(folder / "data", ["random", "give-up", "own-transform"] * 3)
     methods = ("--methods", "identity,troublesome", "--plugin", troublesome)
     assert ended(command(data, folder / "run", *methods)).returncode == 0
     return data, folder / "run"
@@ -179,14 +179,15 @@ def test_workers_that_are_killed_while_they_start_cost_nothing(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_that_are_killed_at_work_cost_nothing(
-    workers: int, plain_run: tuple[Path, Path], tmp_path: Path, troublesome: Path
+    workers: int, write_manifest: WriteManifest, tmp_path: Path, troublesome: Path
 ) -> None:
-    data, whole = plain_run
-    words = command(data, tmp_path / "run", "--methods", "identity,troublesome")
+    data, whole = write_manifest(tmp_path / "data", ["slow"] * 6), tmp_path / "whole"
+    more = ("--methods", "troublesome", "--plugin", troublesome)
+    assert ended(command(data, whole, *more)).returncode == 0
     killed: set[int] = set()
-    more = ["--plugin", str(troublesome), "--workers", str(workers)]
-    with subprocess.Popen([*words, *more], text=True) as process:
-        while process.poll() is None and len(killed) < 4:
+    words = command(data, tmp_path / "run", *more, "--workers", workers)
+    with subprocess.Popen(words, text=True) as process:
+        while process.poll() is None and len(killed) < 2:
             for worker in workers_of(process):
                 if worker.pid not in killed:
                     time.sleep(0.5)
@@ -194,7 +195,7 @@ def test_workers_that_are_killed_at_work_cost_nothing(
                         worker.kill()
                         killed.add(worker.pid)
     assert process.returncode == 0
-    assert len(killed) >= 2
+    assert len(killed) == 2
     assert facts(tmp_path / "run") == facts(whole)
 
 
