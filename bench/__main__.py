@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 import traceback
+from typing import Any
 
 # Exit codes; 1 is "judged: no" and 3 "incomplete", which commands say themselves.
 BAD_INPUT, ENVIRONMENT, UNKNOWN, INTERRUPTED = 2, 4, 70, 130
@@ -18,15 +19,17 @@ def main() -> None:
     try:
         from imedbench.cli import app
 
-        app(arguments)
+        # Commands end by an exit code; what they do not say themselves is said here.
+        code = app(arguments, standalone_mode=False)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except Exception as error:
         if wants_traceback:
             traceback.print_exc()
         code, text = _explain(error)
-        print(f"error: {text}", file=sys.stderr)
-        sys.exit(code)
+        if text:
+            print(f"error: {text}", file=sys.stderr)
+    sys.exit(code or 0)
 
 
 def _explain(error: Exception) -> tuple[int, str]:
@@ -34,6 +37,8 @@ def _explain(error: Exception) -> tuple[int, str]:
     from imedbench.core.errors import BadEnvironment, ImedbenchError
     from imedbench.core.text import as_text
 
+    if hasattr(error, "format_message"):  # typer's: what was typed is no command, or its options
+        return BAD_INPUT, _usage(error)
     text = as_text(error, limit=2000)
     if isinstance(error, BadEnvironment):
         return ENVIRONMENT, text
@@ -47,6 +52,17 @@ def _explain(error: Exception) -> tuple[int, str]:
         return ENVIRONMENT, f"not enough memory: {text}"
     kind = type(error).__name__
     return UNKNOWN, f"unexpected {kind}: {text}; {TRACEBACK} shows where, please report it"
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with a command line; nothing where it was empty and its help is shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return ""
+    from imedbench.core.text import as_text
+
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "imedbench"
+    return f"{as_text(error.format_message())} ({command} --help)"
 
 
 if __name__ == "__main__":
