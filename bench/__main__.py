@@ -34,7 +34,7 @@ def main() -> None:
 
 def _explain(error: Exception) -> tuple[int, str]:
     """The exit code and the line for an error."""
-    from imedbench.core.errors import BadEnvironment, ImedbenchError
+    from imedbench.core.errors import BadEnvironment, ImedbenchError, unusable
     from imedbench.core.text import as_text
 
     if hasattr(error, "format_message"):  # typer's: what was typed is no command, or its options
@@ -45,7 +45,8 @@ def _explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, ImedbenchError):
         return BAD_INPUT, text
     if isinstance(error, OSError):
-        return ENVIRONMENT, f"the system refuses: {text}"
+        told = unusable(error.filename or "the system", "refused", error)
+        return _explain(told)
     if isinstance(error, sqlite3.Error):
         return ENVIRONMENT, f"the run's database cannot be used: {text}"
     if isinstance(error, MemoryError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from dataclasses import asdict
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from imedbench.core.datasets import DatasetInfo
 from imedbench.core.errors import BadInput, ImedbenchError
@@ -76,6 +76,8 @@ def _options(registry: Registry, name: str) -> list[dict[str, Any]]:
 
 
 def _type_name(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        return _type_name(get_args(kind)[0])
     if get_origin(kind) is Literal:
         return " | ".join(map(str, get_args(kind)))
     if get_origin(kind) is types.UnionType:

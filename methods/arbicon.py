@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from imedbench.core.options import Positive
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.types import Diagnostics, Image, Registration
@@ -30,7 +31,7 @@ class Arbicon:
             which is the report's plain colour fundus against OCTA.
     """
 
-    def __init__(self, *, passes: int = 1, polarity: Polarity = "bright") -> None:
+    def __init__(self, *, passes: Positive = 1, polarity: Polarity = "bright") -> None:
         self.passes = passes
         self.polarity: Polarity = polarity
         self.info = dense_info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imedbench.core.options import Positive, Side
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.types import Diagnostics, Image, Registration
@@ -27,7 +28,7 @@ class ImedJoint:
         transfer_size: px; longer side of the images at the transfer.
     """
 
-    def __init__(self, *, passes: int = 1, transfer_size: int = TRANSFER_SIZE) -> None:
+    def __init__(self, *, passes: Positive = 1, transfer_size: Side = TRANSFER_SIZE) -> None:
         self.passes, self.transfer_size = passes, transfer_size
         self.info = dense_info(
             "imed-joint",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imedbench.core.arrays import Points
+from imedbench.core.options import Natural, Share
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, MethodInfo, Registration
@@ -23,7 +24,7 @@ class Sift:
     """
 
     def __init__(
-        self, *, ratio: float = 0.8, model: Model = "homography", keypoints: int = 4096
+        self, *, ratio: Share = 0.8, model: Model = "homography", keypoints: Natural = 4096
     ) -> None:
         self.ratio, self.model, self.keypoints = ratio, model, keypoints
         self.info = MethodInfo(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Points
+from imedbench.core.options import Positive, Side
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, MethodInfo, Registration
 from imedbench.methods import weight_sources
@@ -66,10 +67,10 @@ class SuperPointMethod(ABC):
     paper: ClassVar[str]
 
     weights: str = weight_sources.RETINA
-    keypoints: int = 1024
+    keypoints: Positive = 1024
     threshold: float = 0.001
     model: Model = "homography"
-    size: int = 512
+    size: Side = 512
     look: Look = "auto"
     precision: Precision = "auto"
     accept_license: bool = False

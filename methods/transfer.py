@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Pixels
+from imedbench.core.options import Side
 from imedbench.core.registry import WRAPPERS
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, Method, Registration
@@ -42,7 +43,7 @@ class ModalityTransfer:
         method: Method,
         *,
         transfer_weights: str = TRANSFER_WEIGHTS,
-        transfer_size: int = TRANSFER_SIZE,
+        transfer_size: Side = TRANSFER_SIZE,
     ) -> None:
         self.method, self.transfer_weights, self.size = method, transfer_weights, transfer_size
         self.info = wrapper_info(

@@ -19,7 +19,7 @@ class BadEnvironment(BadInput):
 
 # What is the machine's fault and not that of what was typed.
 _ENVIRONMENT = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EIO}
-_ENVIRONMENT |= {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+_ENVIRONMENT |= {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EFBIG}
 
 
 def unusable(path: object, doing: str, error: OSError) -> BadInput:

@@ -9,11 +9,17 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from imedbench.core.errors import BadInput
+
+# Types of options that have limits.
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Side = Annotated[int, msgspec.Meta(ge=32, le=8192)]  # px that images are brought to
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 _OPTION = re.compile(r":(?=[A-Za-z_][A-Za-z0-9_-]*=)")
 _SWITCH = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
@@ -89,7 +95,7 @@ def option_types(factory: Callable[..., Any]) -> dict[str, Any]:
     if target is object.__init__:
         return {}
     try:
-        hints = typing.get_type_hints(target)
+        hints = typing.get_type_hints(target, include_extras=True)
     except Exception as error:  # annotations are code
         name = getattr(factory, "__name__", factory)
         raise BadInput(f"{name}: the type of an option cannot be told ({error})") from error

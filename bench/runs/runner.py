@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from imedbench.core.datasets import Dataset, PairRef
-from imedbench.core.errors import BadInput, ConfigDrift, Declined
+from imedbench.core.errors import BadInput, ConfigDrift, Declined, ImedbenchError
 from imedbench.core.options import PluginSpec
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METHODS
-from imedbench.core.text import as_text
+from imedbench.core.text import as_text, describe
 from imedbench.core.types import MethodInfo, Outcome
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.config import RunConfig, has_drifted, write_run
@@ -98,12 +98,16 @@ def look_up(text: str) -> MethodHandle:
     spec = PluginSpec.parse(text)
     factory = METHODS.factory(spec.name)
     try:
-        info = getattr(METHODS.create(spec), "info", None)
+        info = METHODS.create(spec).info
         if not isinstance(info, MethodInfo):
             raise BadInput(f"the method {text!r} has no info of the type MethodInfo")
         info = with_package(info, factory)
     except Declined:  # the worker meets the same and writes the reason into every row
         info = None
+    except ImedbenchError:
+        raise
+    except Exception as error:  # a property of a stranger's
+        raise BadInput(f"the method {text!r} cannot say what it is: {describe(error)}") from error
     return MethodHandle(str(spec), factory, code_hash(factory), info)
 
 

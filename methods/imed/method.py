@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from imedbench.core.arrays import Pixels, Plane
+from imedbench.core.options import Positive, Side
 from imedbench.core.registry import METHODS
 from imedbench.core.transforms import Homography
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
@@ -55,10 +56,10 @@ class Imed:
         selfcheck: refuse transforms that meet too few vessels.
     """
 
-    size: int = 512
+    size: Side = 512
     segmentation: Segmentation = "unet"
     rotation: Rotation = "auto"
-    candidates: int = 48
+    candidates: Positive = 48
     refine: Refinement = "homography"
     polish: bool = True
     selfcheck: bool = True
@@ -158,8 +159,8 @@ class Imed:
 class ImedFast(Imed):
     """`Imed` at half the size, with fewer candidates; the options are the same."""
 
-    size: int = 256
-    candidates: int = 20
+    size: Side = 256
+    candidates: Positive = 20
 
     name: ClassVar[str] = "imed-fast"
     cells_across: ClassVar[int] = 32

@@ -6,15 +6,14 @@ import json
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, TypeVar, get_type_hints
+from typing import Annotated, Literal, TypeVar, get_type_hints
 
 from msgspec import Meta
 
 from imedbench.core.errors import BadInput
-from imedbench.core.options import convert, suggest
+from imedbench.core.options import Natural, Positive, convert, suggest
 
-Positive = Annotated[int, Meta(ge=1)]
-Natural = Annotated[int, Meta(ge=0)]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +39,12 @@ class TrainingConfig:
     seed: Natural = 0
     epochs: Positive = 50
     steps_per_epoch: Positive = 200
-    minutes: Annotated[float, Meta(ge=0)] = 0.0
+    minutes: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     patience: Natural = 50
     batch_size: Positive = 8
-    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
-    precision: str = "32-true"
-    accelerator: str = "auto"
+    learning_rate: Annotated[float, Meta(gt=0, le=10)] = 1e-3
+    precision: Precision = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Natural = 0
     workers: Natural = 0
     threads: Natural = 0
