@@ -12,6 +12,8 @@ from imedbench.core.transforms import Transform
 from imedbench.core.types import Image, Outcome
 from imedbench.reports.pictures import checkerboard, overlay, warped
 
+FILES = ("warped.png", "overlay.png", "checkerboard.png", "transform.json")
+
 
 def write_result(
     folder: Path,
@@ -39,6 +41,9 @@ def write_result(
     """
     if outcome is not Outcome.OK or fixed_from_moving is None:
         return []
+    for name in FILES:
+        if (folder / name).is_symlink():
+            raise BadInput(f"{folder / name}: a link; it is not written through, remove it first")
     pictures = {
         "warped.png": warped(fixed, moving, fixed_from_moving),
         "overlay.png": overlay(fixed, moving, fixed_from_moving),

@@ -48,12 +48,17 @@ def register_command(
     imedbench register fundus.png octa.png --out aligned
     """
     from imedbench.cli.show import output, print_json, remarks
+    from imedbench.core.errors import BadInput
     from imedbench.core.images import read_image
     from imedbench.core.transforms import to_dict
-    from imedbench.reports.single import write_result
+    from imedbench.reports.single import FILES, write_result
     from imedbench.runs.single import register_pair
     from imedbench.runs.wire import WorkerSettings
 
+    for file in FILES:
+        for image in (fixed, moving):
+            if (out / file).exists() and image.exists() and image.samefile(out / file):
+                raise BadInput(f"{image}: would be overwritten; give another --out")
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
     images = read_image(fixed, fixed_modality), read_image(moving, moving_modality)

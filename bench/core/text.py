@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def as_text(value: object, limit: int = MAX_TEXT) -> str:
     except Exception:
         text = f"a {type(value).__name__} that cannot be printed"
     text = text.encode(errors="replace").decode()
-    text = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -156,7 +156,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         return dict(json.loads(content))
     except OSError as error:
         raise unusable(path, "cannot be read", error) from error
-    except (ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadInput(f"{path}: damaged ({error}); run again into a new folder") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -177,9 +178,12 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
     best, newest = _checkpoints(task, out / "checkpoints")
     callbacks = [record, SamplePictures(out / "samples"), _early(task), best, newest]
     trainer = _trainer(config, out, callbacks)
-    trainer.fit(task, ckpt_path=last if resume else None, weights_only=False)
+    try:
+        trainer.fit(task, ckpt_path=last if resume else None, weights_only=True)
+    except pickle.UnpicklingError as error:  # it holds more than numbers, and no code is run for it
+        raise BadInput(f"{last}: not a checkpoint that a training here has written") from error
     kept = best.best_model_path if task.keeps_best else last
-    state = torch.load(kept, map_location="cpu", weights_only=False)
+    state = torch.load(kept, map_location="cpu", weights_only=True)
     task.load_state_dict(state["state_dict"])
     steps = (state["epoch"] + 1) * config.steps_per_epoch
     score = record.score

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from imedbench.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -64,14 +66,16 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
     """The card of a weight file.
 
     Raises:
-        BadInput: when there is none of that name.
+        BadInput: when there is none of that name, or it does not hold what a card holds.
     """
     path = folder / f"{name}.json"
     if not path.is_file():
         found = ", ".join(names(folder)) or "none"
         raise BadInput(f"{path.name}: no weights of that name in {folder}, there are: {found}")
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return Card(**{**values, "trained_on": tuple(values["trained_on"])})
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Card)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BadInput(f"{path}: not the card of weights ({error})") from error
 
 
 def load(name: str, folder: Path = FOLDER) -> nn.Module:

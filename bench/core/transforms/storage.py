@@ -32,14 +32,17 @@ def from_dict(data: dict[str, Any]) -> Transform:
         >>> from_dict({"kind": "affine", "matrix": [[1, 0, 2], [0, 1, 0]]}).apply([[0, 0]])
         array([[2., 0.]])
     """
-    kind = Transform.kinds.get(data.get("kind", ""))
+    name = str(data.get("kind", ""))
+    kind = Transform.kinds.get(name)
     if kind is None:
         known = ", ".join(sorted(Transform.kinds))
-        raise BadInput(f"unknown kind of transform {data.get('kind')!r}; known are {known}")
-    parameters = {name: _revived(value) for name, value in data.items() if name != "kind"}
+        raise BadInput(f"unknown kind of transform {name!r}; known are {known}")
     try:
+        parameters = {name: _revived(value) for name, value in data.items() if name != "kind"}
         return kind(**parameters)
-    except (TypeError, ValueError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # what is not an array of numbers fails in many ways
         raise BadInput(f"not a valid {kind.kind} transform: {error}") from error
 
 
@@ -52,11 +55,20 @@ def to_bytes(transform: Transform) -> bytes:
 
 
 def from_bytes(data: bytes) -> Transform:
-    """Return the transform that `to_bytes` stored."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "outline"}
-        outline = json.loads(str(stored["outline"]))
-    return from_dict(_filled(outline, arrays))
+    """Return the transform that `to_bytes` stored.
+
+    Raises:
+        BadInput: when it is something else, or damaged.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files if name != "outline"}
+            outline = json.loads(str(stored["outline"]))
+        return from_dict(_filled(outline, arrays))
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways
+        raise BadInput(f"not a stored transform: {error}") from error
 
 
 def is_large(transform: Transform) -> bool:
