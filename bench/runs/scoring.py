@@ -183,7 +183,7 @@ def _compute(metric: Metric, case: RegisteredPair) -> _Value:
     try:
         value = metric.compute(case)
         number = plain(value) if not isinstance(value, float) else value
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return None, f"{metric.info.name} raised {describe(error)}"
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         return None, f"{metric.info.name} returned {as_text(value, 40)!r}, which is no number"

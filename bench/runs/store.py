@@ -210,9 +210,11 @@ class Store:
 
     def keys(self, method: str) -> dict[tuple[str, str, bool], tuple[str, Outcome]]:
         """Key and outcome of each row of a method, by (split, pair id, swapped)."""
-        rows = (*self.predictions(method, transforms=False),)
-        rows += (*self.predictions(method, transforms=False, swapped=True),)
-        return {(r.split, r.pair_id, r.swapped): (r.key, r.outcome) for r in rows}
+        return {
+            (row.split, row.pair_id, swapped): (row.key, row.outcome)
+            for swapped in (False, True)
+            for row in self.predictions(method, transforms=False, swapped=swapped)
+        }
 
     def remove(self, key: str) -> None:
         """Delete a row, its scores and its files."""
