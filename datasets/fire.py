@@ -99,6 +99,7 @@ class Fire:
                 fixed_modality="cf",
                 moving_modality="cf",
                 note=f"category {pair.category}",
+                category=pair.category,
             )
             for pair in self.pairs
         ]

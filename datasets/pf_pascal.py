@@ -98,6 +98,7 @@ class PfPascal:
                 fixed_modality="photograph",
                 moving_modality="photograph",
                 note=f"category {pair.category}",
+                category=pair.category,
             )
             for pair in self.pairs
         ]

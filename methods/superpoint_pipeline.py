@@ -86,6 +86,7 @@ class SuperPointMethod(ABC):
             paper=self.paper,
             weights_licence=" AND ".join(dict.fromkeys(s.licence for s in sources)),
             trained_on=tuple(dict.fromkeys(n for s in sources for n in s.trained_on)),
+            training_images=tuple(dict.fromkeys(n for s in sources for n in s.training_images)),
             weights=" ".join(s.revision for s in sources),
             estimator=estimator_name(self.model),
             uses_cuda=True,

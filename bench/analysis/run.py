@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from imedbench.analysis.leaks import leak_warnings
+from imedbench.analysis.leaks import leak_warnings, translation_remarks
 from imedbench.analysis.tables import pair_table
 from imedbench.core.datasets import Dataset, MissingSplit, open_dataset
 from imedbench.core.errors import BadInput
+from imedbench.core.perceptual import perceptual_hash
 from imedbench.core.progress import Progress
 from imedbench.core.registry import load_plugin_file
 from imedbench.runs.config import RunConfig, read_run
@@ -38,7 +40,24 @@ class Run:
 
     def warnings(self) -> list[str]:
         """What a reader of any table of this run must know: methods judged on eyes they know."""
-        return leak_warnings(self.store.methods(), self.dataset.info.name, self.store.pairs())
+        refs = self.store.pairs()
+        return leak_warnings(self.store.methods(), self.dataset.info, refs, self._looks)
+
+    def remarks(self) -> list[str]:
+        """Say what a reader of any table should know of the data, such as who translated it."""
+        return translation_remarks(self.dataset.info, self.store.pairs())
+
+    @cached_property
+    def _looks(self) -> dict[tuple[str, str], list[str]]:
+        """Perceptual hashes of the images, read only where a method is known by its own."""
+        methods = [*self.store.methods().values(), self.dataset.info.translator]
+        if not any(known and known.training_images for known in methods):
+            return {}
+        looks: dict[tuple[str, str], list[str]] = {}
+        for ref in self.store.pairs():
+            pair = self.dataset.load(ref)
+            looks[ref.split, ref.pair_id] = [*map(perceptual_hash, (pair.fixed, pair.moving))]
+        return looks
 
     def table(self) -> pd.DataFrame:
         """One row for each method, split and pair; see `imedbench.analysis.tables.pair_table`."""

@@ -31,6 +31,7 @@ def show_results(run: Run, *, as_json: bool = False) -> bool:
                 "run": str(run.folder),
                 "complete": missing.empty,
                 "warnings": run.warnings(),
+                "remarks": run.remarks(),
                 "summary": summary.astype(object).where(summary.notna(), None).to_dict("records"),
                 "provenance": run.settings["provenance"],
             }
@@ -39,6 +40,8 @@ def show_results(run: Run, *, as_json: bool = False) -> bool:
         for split, part in summary.groupby("split", sort=False):
             _print_split(run, str(split), part)
         output.print(_licences(run), style="dim", highlight=False)
+        for remark in run.remarks():
+            output.print(f"note: {remark}", style="dim", highlight=False)
         for warning in run.warnings():
             output.print(f"warning: {warning}", style="yellow", highlight=False)
         output.print(_legend(), style="dim", highlight=False)

@@ -29,6 +29,7 @@ class Image:
     Args:
         pixels: uint8, H×W grey or H×W×3 RGB.
         modality: lower-case name such as ``cf``, ``octa``, ``fa``, ``ir`` or ``unknown``.
+        note: what reading its file took for granted, for who checks the data.
 
     Raises:
         ContractError: when the array is of another type or shape.
@@ -40,6 +41,7 @@ class Image:
 
     pixels: Pixels
     modality: str = "unknown"
+    note: str = ""
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -250,6 +252,7 @@ class MethodInfo:
         code_licence: SPDX name.
         weights_licence: SPDX name, ``none`` where there are no weights.
         trained_on: names of data sets (``octa500/train`` …) its weights have seen.
+        training_images: hashes of the images its weights have seen, see `imedbench.core.perceptual`.
         estimator: the robust estimator of a matching method, empty otherwise.
         weights: hash or revision of the weights, empty where there are none.
         uses_cuda: whether ``prepare("cuda")`` makes a difference.
@@ -263,6 +266,7 @@ class MethodInfo:
     code_licence: str = "Apache-2.0"
     weights_licence: str = "none"
     trained_on: tuple[str, ...] = ()
+    training_images: tuple[str, ...] = ()
     estimator: str = ""
     weights: str = ""
     uses_cuda: bool = False

@@ -282,7 +282,7 @@ def _info(text: str | None) -> MethodInfo | None:
     if text is None:
         return None
     facts = json.loads(text)
-    return MethodInfo(**{**facts, "trained_on": tuple(facts["trained_on"])})
+    return MethodInfo(**{name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()})
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

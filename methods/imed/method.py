@@ -92,6 +92,7 @@ class Imed:
             weights_licence=" AND ".join(dict.fromkeys(c.licence for c in cards)) or "none",
             weights=" ".join(card.sha256[:16] for card in cards),
             trained_on=tuple(dict.fromkeys(name for card in cards for name in card.trained_on)),
+            training_images=tuple(dict.fromkeys(i for card in cards for i in card.training_images)),
             uses_cuda=bool(cards),
         )
 
