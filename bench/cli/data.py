@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -66,12 +67,15 @@ def translate_command(
     """
     from imedbench.cli.show import ProgressBar, output
     from imedbench.core.datasets import open_dataset, with_weights
-    from imedbench.datasets.export import write_single_modal
+    from imedbench.core.errors import BadInput
+    from imedbench.datasets.export import write_dataset
 
     load_plugins(plugin)
     dataset = open_dataset(with_weights(data, transfer_weights))
+    if dataset.info.translator is None:
+        raise BadInput(f"{data}: not a data set whose images are translated")
     with ProgressBar("translating") as progress:
-        page = write_single_modal(dataset, out, progress)
+        page = write_dataset(dataset, out, progress)
     output.print(f"wrote {page}", highlight=False)
 
 
@@ -89,11 +93,15 @@ def fingerprint_command(
     imedbench data fingerprint trainings/cyclegan/cf_to_octa.json --root data
     """
     from imedbench.cli.show import output
-    from imedbench.methods.training.vessel_folders import write_training_images
+    from imedbench.methods.training.vessel_folders import hash_images
+    from imedbench.methods.weights import read_card, write_card
 
-    for card in cards:
-        count = write_training_images(card, root)
-        output.print(f"{card}: {count} training images", highlight=False)
+    for path in cards:
+        card = read_card(path.stem, path.parent)
+        folders = [root / name.partition("/")[0] for name in card.trained_on]
+        hashes = hash_images(dict.fromkeys(folders))
+        write_card(replace(card, training_images=hashes), path)
+        output.print(f"{path}: {len(hashes)} training images", highlight=False)
 
 
 @app.command("make-synthetic")
@@ -113,12 +121,12 @@ def make_synthetic_command(
     from imedbench.cli.show import output, remarks
     from imedbench.core.options import PluginSpec
     from imedbench.core.registry import DATASETS
-    from imedbench.datasets.synthetic.export import write_manifest
+    from imedbench.datasets.export import write_dataset
 
     options = {"pairs": pairs, "seed": seed, "level": level, "size": size}
     spec = PluginSpec("synthetic", {name: str(value) for name, value in options.items()})
     with remarks.status(f"drawing {pairs} pairs"):
-        page = write_manifest(DATASETS.create(spec), out)
+        page = write_dataset(DATASETS.create(spec), out)
     output.print(f"wrote {page}", highlight=False)
 
 

@@ -82,8 +82,8 @@ def run_command(
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
     """
-    from imedbench.core.registry import METRICS
     from imedbench.core.datasets import with_weights
+    from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
     from imedbench.runs.config import RunConfig, default_folder
 

@@ -52,7 +52,7 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
     """
     picture = read_picture(path)
     pixels, note = picture.pixels, picture.note
-    if pixels.dtype in (np.uint16, np.int32) and 0 <= pixels.min() and pixels.max() < 1 << 16:
+    if pixels.dtype in (np.uint16, np.int32) and pixels.min() >= 0 and pixels.max() < 1 << 16:
         bits = next(depth for depth in _DEPTHS if int(pixels.max()) < 1 << depth)
         pixels = (pixels * (255 / ((1 << bits) - 1))).round().astype(np.uint8)
         note = _joined(note, f"16-bit file, {bits} bits used" if bits < 16 else "")

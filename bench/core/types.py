@@ -252,7 +252,7 @@ class MethodInfo:
         code_licence: SPDX name.
         weights_licence: SPDX name, ``none`` where there are no weights.
         trained_on: names of data sets (``octa500/train`` …) its weights have seen.
-        training_images: hashes of the images its weights have seen, see `imedbench.core.perceptual`.
+        training_images: perceptual hashes of the images its weights have seen.
         estimator: the robust estimator of a matching method, empty otherwise.
         weights: hash or revision of the weights, empty where there are none.
         uses_cuda: whether ``prepare("cuda")`` makes a difference.

@@ -281,8 +281,9 @@ class Store:
 def _info(text: str | None) -> MethodInfo | None:
     if text is None:
         return None
-    facts = json.loads(text)
-    return MethodInfo(**{name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()})
+    facts: dict[str, Any] = json.loads(text)
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return MethodInfo(**{**facts, **lists})
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -235,4 +235,4 @@ def train(
     folders = [[Retina.seen_once(i) for i in read_folder(root, "train")] for root in data]
     task = ArbiconTask(config, folders)
     seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen)
+    return fit(task, out, resume=resume, trained_on=seen, data=data)

@@ -262,7 +262,7 @@ def train(
     L.seed_everything(config.seed, verbose=False)
     task = CycleGANTask(config, *read_modalities(data, config.zooms))
     seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen)
+    return fit(task, out, resume=resume, trained_on=seen, data=data)
 
 
 def _hold_out(sources: Sequence[Source], one_in: int) -> tuple[list[Source], list[Source]]:

@@ -190,7 +190,7 @@ def train(
     folders = read_retinas(data, "train", config.zooms, config.transformer_weights, TEACHER)
     task = JointTask(config, folders)
     seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen)
+    return fit(task, out, resume=resume, trained_on=seen, data=data)
 
 
 def _arguments(config: JointConfig) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Listed(Dataset[T]):
         return self._items[index]
 
 
-def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = ()) -> Task:
+def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = (), data: Sequence[Path] = ()) -> Task:
     """Train a task, or go on with it, and leave its run folder complete.
 
     The folder gets ``config.toml`` with every setting, ``checkpoints/{last,best}.ckpt``,
@@ -128,6 +128,7 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
         out: the run folder.
         resume: go on from ``checkpoints/last.ckpt``.
         trained_on: names of the data for the cards.
+        data: folders of the data, whose images the cards know again.
 
     Returns:
         The task with the weights that were kept.
@@ -155,7 +156,7 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
     task.load_state_dict(state["state_dict"])
     steps = (state["epoch"] + 1) * config.steps_per_epoch
     if trainer.is_global_zero:
-        _keep(task, out, steps, spent.seconds, float(best.best_model_score or 0.0), trained_on)
+        _keep(task, out, steps, spent.seconds, float(best.best_model_score or 0.0), trained_on, data)
     return task
 
 
@@ -217,6 +218,7 @@ def _keep(
     seconds: float,
     score: float,
     trained_on: tuple[str, ...],
+    data: Sequence[Path],
 ) -> None:
     """Write the networks of a task with a card each."""
     for name, (network, architecture, arguments) in task.products().items():
@@ -225,6 +227,7 @@ def _keep(
             arguments=dict(arguments),
             task=type(task).__module__.rpartition(".")[2],
             trained_on=trained_on,
+            training_images=hash_images(data),
             steps=steps,
             seconds=round(seconds, 1),
             seed=task.config.seed,

@@ -160,4 +160,4 @@ def train(
     L.seed_everything(config.seed, verbose=False)
     folders = [read_folder(root, "train") for root in data]
     seen = tuple(f"{root.name}/train" for root in data)
-    return fit(SegmentationTask(config, folders), out, resume=resume, trained_on=seen)
+    return fit(SegmentationTask(config, folders), out, resume=resume, trained_on=seen, data=data)

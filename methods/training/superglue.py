@@ -256,7 +256,7 @@ def train(
     folders = read_subjects([read_folder(root, "train") for root in data])
     seen = dict.fromkeys([*(f"{root.name}/train" for root in data), *learnt_from])
     task = SuperGlueTask(config, detector, folders)
-    return fit(task, out, resume=resume, trained_on=tuple(seen))
+    return fit(task, out, resume=resume, trained_on=tuple(seen), data=data)
 
 
 def _detector(name: str) -> tuple[SuperPoint, tuple[str, ...]]:
