@@ -7,9 +7,11 @@ import types
 from dataclasses import asdict
 from typing import Any, Literal, get_args, get_origin
 
+from imedbench.core.datasets import DatasetInfo
 from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.options import option_defaults, option_types
 from imedbench.core.registry import DATASETS, METHODS, METRICS, Registry
+from imedbench.runs.packages import with_package
 
 REGISTRIES: dict[str, Registry] = {"methods": METHODS, "datasets": DATASETS, "metrics": METRICS}
 _COLUMNS = {
@@ -58,9 +60,10 @@ def _info(registry: Registry, name: str) -> Any:
     factory = registry.factory(name)
     # A data set that needs files declares its facts on the class, so that none need be opened.
     declared = getattr(factory, "info", None)
-    if inspect.isclass(factory) and declared is not None and not isinstance(declared, property):
+    if inspect.isclass(factory) and isinstance(declared, DatasetInfo):
         return declared
-    return registry.create(name).info
+    info = registry.create(name).info
+    return with_package(info, factory) if registry is METHODS else info
 
 
 def _options(registry: Registry, name: str) -> list[dict[str, Any]]:

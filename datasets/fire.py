@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from imedbench.core.arrays import Points
-from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
+from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
@@ -80,7 +80,7 @@ class Fire:
         return {n: p for n, p in pairs.items() if self.include_bad or n not in BAD_PAIRS}
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs by name; the note gives the category.
+        """The pairs by name, each with its category.
 
         Raises:
             MissingSplit: for multi-modal: FIRE has photographs only.
@@ -95,11 +95,15 @@ class Fire:
                 group=pair.group,
                 fixed_modality="cf",
                 moving_modality="cf",
-                note=f"category {pair.category}",
                 category=pair.category,
             )
             for pair in self.pairs.values()
         ]
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        pair = self.pairs[ref.pair_id]
+        return file_fingerprint([pair.fixed, pair.moving, pair.points], ref)
 
     def load(self, ref: PairRef) -> ImagePair:
         """Read one pair.

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Points
-from imedbench.core.datasets import DatasetInfo, PairRef
+from imedbench.core.datasets import DatasetInfo, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput, Collector, Mistakes
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
@@ -162,6 +162,20 @@ class Imed:
             note=ref.note,
         )
 
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair, or what translates them, can have changed."""
+        files, fake = self.files[ref.pair_id], self._fake(ref.pair_id)
+        read = [files.fixed, files.moving, *self._annotations(ref.pair_id)]
+        return file_fingerprint([*read, *([fake] if fake else [])], ref)
+
+    def _annotations(self, number: str) -> list[Path]:
+        """Where the matrix either way and the landmarks of a pair are, if they are there."""
+        return [
+            self.root / "GT_OCTA_to_CF" / f"{number}_OCTA_to_CF_affine.txt",
+            self.root / "GT_CF_to_OCTA" / f"{number}_CF_to_OCTA_affine.txt",
+            self.root / "Ground_Truth_Ts" / f"{number}Fundus_OCTA_points.txt",
+        ]
+
     def remarks(self) -> list[str]:
         """What somebody who checks the data should know."""
         mirrored = [n for n, eye in self.groups.items() if n != eye]
@@ -199,15 +213,14 @@ class Imed:
 
     def _transform(self, number: str) -> Transform | None:
         """CF from OCTA at the annotated size."""
-        direct = self.root / "GT_OCTA_to_CF" / f"{number}_OCTA_to_CF_affine.txt"
+        direct, reverse, _ = self._annotations(number)
         if direct.is_file():
             return _affine(direct)
-        reverse = self.root / "GT_CF_to_OCTA" / f"{number}_CF_to_OCTA_affine.txt"
         return _affine(reverse).inverse() if reverse.is_file() else None
 
     def _landmarks(self, number: str) -> tuple[Points, Points] | None:
         """CF and OCTA points at the annotated size."""
-        path = self.root / "Ground_Truth_Ts" / f"{number}Fundus_OCTA_points.txt"
+        path = self._annotations(number)[2]
         if not path.is_file():
             return None
         table = _numbers(path, 4)

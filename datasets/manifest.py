@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 from imedbench.core.arrays import Mask
-from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
+from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput, Collector, Mistakes
 from imedbench.core.images import read_image, read_mask
-from imedbench.core.pairs_file import FILE, PairRow, read_landmarks, read_pairs
+from imedbench.core.pairs_file import FILE, PATHS, PairRow, read_landmarks, read_pairs
 from imedbench.core.registry import DATASETS
 from imedbench.core.translation import FakeOcta
 from imedbench.core.types import GroundTruth, Image, ImagePair, Split
@@ -127,6 +127,12 @@ class Manifest:
             subset=ref.subset,
             note=ref.note,
         )
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair, or what translates them, can have changed."""
+        row = self._read[0][ref.pair_id]
+        files = [self.folder / row[column] for column in PATHS if row[column]]
+        return file_fingerprint(files, ref, row["spacing_um"])
 
     def _fixed(self, row: PairRow, ref: PairRef) -> Image:
         """The fixed image, for the single-modal split in the look of OCTA."""

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from imedbench.core.arrays import Mask, Pixels, Points
-from imedbench.core.datasets import DatasetInfo, PairRef
+from imedbench.core.datasets import DatasetInfo, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image, read_mask
 from imedbench.core.types import GroundTruth, Image, ImagePair, Split
@@ -122,6 +122,11 @@ class MaskSet(ABC):
             )
             for item in self.items
         ]
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        item = next(i for i in self.items if i.item_id == ref.pair_id)
+        return file_fingerprint([item.image, item.vessels], ref, self.level, self.seed)
 
     def load(self, ref: PairRef) -> ImagePair:
         """Read an image and make its moved copy.

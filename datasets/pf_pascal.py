@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from imedbench.core.arrays import Points
-from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef
+from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput, Collector
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
@@ -102,6 +102,13 @@ class PfPascal:
             )
             for pair in self.pairs
         ]
+
+    def fingerprint(self, ref: PairRef) -> str:
+        """Tell whether the files of a pair can have changed."""
+        pair = next(p for p in self.pairs if p.pair_id == ref.pair_id)
+        return file_fingerprint(
+            [pair.fixed, pair.moving], ref, pair.moving_points.tolist(), pair.fixed_points.tolist()
+        )
 
     def load(self, ref: PairRef) -> ImagePair:
         """Read one pair.

@@ -64,9 +64,9 @@ class Arbicon:
 
         from imedbench.core.polarity import field_of_view, flatten, normalise
         from imedbench.methods.dense_registration import fit_square
-        from imedbench.methods.vessel import VESSELS
+        from imedbench.methods.vessel import VESSEL_WEIGHTS
 
-        if image.modality == VESSELS:  # a map of vessels is what the network was trained on
+        if image.modality == VESSEL_WEIGHTS:  # a map of vessels is what the network was trained on
             return fit_square(np.float32(1 / 255) * image.grey(), self._net.size, 0.0)
         fov = field_of_view(image.pixels)
         even = flatten if self.polarity == "as-is" else normalise

@@ -22,7 +22,6 @@ class SuperPointMutual(SuperPointMethod):
     paper = "DeTone, Malisiewicz and Rabinovich, CVPR workshops 2018"
 
     def _match(self, moving: FoundPoints, fixed: FoundPoints) -> Tensor:
-        from imedbench.methods.networks.mutual import mutual_nearest
+        from imedbench.methods.networks.superpoint import match_mutually
 
-        a, b = moving.keypoints, fixed.keypoints
-        return mutual_nearest(a.descriptors, b.descriptors, a.valid, b.valid)
+        return match_mutually(moving.keypoints, fixed.keypoints)

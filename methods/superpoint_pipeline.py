@@ -118,23 +118,22 @@ class SuperPointMethod(ABC):
             with stage("keypoints"):
                 moving_found, fixed_found = self._find(moving, fixed)
             with stage("matching"):
-                index = self._match(moving_found, fixed_found)[0].cpu().numpy()
-        matched = index >= 0
+                mine, theirs = self._match(moving_found, fixed_found).cpu().numpy().T
         counts = {
             "n_keypoints_moving": int(moving_found.keypoints.valid.sum()),
             "n_keypoints_fixed": int(fixed_found.keypoints.valid.sum()),
         }
         with stage("estimate"):
             return registration_from_matches(
-                moving_found.native[matched],
-                fixed_found.native[index[matched]],
+                moving_found.native[mine],
+                fixed_found.native[theirs],
                 self.model,
                 {**counts},
             )
 
     @abstractmethod
     def _match(self, moving: FoundPoints, fixed: FoundPoints) -> "Tensor":
-        """1×M index of the fixed keypoint that each moving one matches; -1 for none."""
+        """Match them: K×2 indices of a moving and of its fixed keypoint."""
 
     def _find(self, *images: Image) -> list[FoundPoints]:
         """Keypoints of each image; images shown at one size go through the network together."""

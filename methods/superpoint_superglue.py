@@ -48,7 +48,11 @@ class SuperPointSuperGlue(SuperPointMethod):
         self._glue.to(device).eval()
 
     def _match(self, moving: FoundPoints, fixed: FoundPoints) -> Tensor:
+        import torch
+
         from imedbench.methods.networks.superglue import mutual_matches
 
         assigned = self._glue(moving.keypoints, fixed.keypoints, moving.size, fixed.size)
-        return mutual_matches(assigned, self.match_threshold).index
+        index = mutual_matches(assigned, self.match_threshold).index[0]
+        mine = torch.nonzero(index >= 0)[:, 0]
+        return torch.stack([mine, index[mine]], dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from imedbench.core.types import Image, Method, Registration
 from imedbench.methods import weights
 from imedbench.methods.method_info import wrapper_info
 
-VESSELS = "vessels"  # name of the weights, and modality of the maps
+Segmentation = Literal["unet", "oriented", "ridge"]  # network, elongated filters, plain filters
+VESSEL_WEIGHTS = "vessels"
 _SIZE = 512  # px, longer side of the images at which the network finds vessels best
 
 
@@ -29,16 +31,16 @@ class VesselMaps:
         self.info = wrapper_info(
             "vessel",
             method.info,
-            weights.read_card(VESSELS),
+            weights.read_card(VESSEL_WEIGHTS),
             paper="Ronneberger et al., MICCAI 2015",
             addition="on maps of vessels",
         )
 
     def prepare(self, device: str) -> None:
         """Load the U-Net and prepare the inner method."""
-        from imedbench.methods.imed.segmenter import Segmenter
+        from imedbench.methods.vessel_maps import Segmenter
 
-        self._segmenter = Segmenter("unet", VESSELS, device)
+        self._segmenter = Segmenter("unet", device)
         self.method.prepare(device)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
@@ -54,9 +56,9 @@ class VesselMaps:
         """The map at the image's own size, so that its pixels are those of the image."""
         import cv2
 
-        from imedbench.methods.imed.frame import working_view
+        from imedbench.methods.vessel_maps import working_image
 
-        view = working_view(image, min(1.0, _SIZE / max(image.size)))
+        view = working_image(image, min(1.0, _SIZE / max(image.size)))
         likely = self._segmenter.probability(view) * view.fov
         native = cv2.resize(likely, image.size, interpolation=cv2.INTER_LINEAR)
-        return Image(np.rint(native * 255).astype(np.uint8), VESSELS)
+        return Image(np.rint(native * 255).astype(np.uint8), "vessels")

@@ -35,6 +35,12 @@ def tre_max(case: RegisteredPair) -> float:
     return landmarks.tre_max(*_landmarks(case))
 
 
+@register_metric(MetricInfo("tre_rms", "root mean squared landmark error", "px", needs=_LANDMARKS))
+def tre_rms(case: RegisteredPair) -> float:
+    """Root of the mean squared landmark error in fixed-image px."""
+    return landmarks.tre_rms(*_landmarks(case))
+
+
 @register_metric(MetricInfo("tre_mean_um", "mean landmark error", "µm", needs=_SPACED_LANDMARKS))
 def tre_mean_um(case: RegisteredPair) -> float:
     """Mean landmark error in µm."""
@@ -116,14 +122,28 @@ def sd_log_j(case: RegisteredPair) -> float:
     return regularity.sd_log_j(jacobian_determinant(case.sampling_map), case.overlap)
 
 
-@register_metric(MetricInfo("inverse_consistency", "mean error of going there and back", "px"))
+@register_metric(
+    MetricInfo(
+        "inverse_consistency",
+        "mean error of going there and back",
+        "px",
+        needs=frozenset({"swapped"}),
+        version="2",
+    )
+)
 def inverse_consistency(case: RegisteredPair) -> float:
-    """Mean distance of moving_from_fixed followed by fixed_from_moving from the identity."""
-    grid = pixel_grid(case.views.pair.fixed.shape)
+    """Mean distance from where they began of points that went there and came back.
+
+    There by what the method found, back by what it found for the pair the other way round; over a
+    grid of the moving image, those points that the fixed image shows.
+    """
+    assert case.swapped is not None  # scoring asks only what a row can answer
+    grid = pixel_grid(case.views.pair.moving.shape)
     sparse = grid[(grid[:, 0] % _GRID_STEP == 0) & (grid[:, 1] % _GRID_STEP == 0)]
-    seen = sparse[case.overlap[sparse[:, 1].astype(int), sparse[:, 0].astype(int)]]
-    there = case.moving_from_fixed.apply(seen)
-    return regularity.inverse_consistency(seen, case.fixed_from_moving.apply(there))
+    there = case.fixed_from_moving.apply(sparse)
+    shown = (np.round(there) >= 0).all(1) & (np.round(there) < case.views.pair.fixed.size).all(1)
+    back = case.swapped.apply(there[shown])
+    return regularity.inverse_consistency(sparse[shown], back)
 
 
 def _landmarks(case: RegisteredPair) -> tuple[Points, Points]:

@@ -46,11 +46,11 @@ def sd_log_j(determinants: Floats, where: NDArray[np.bool_] | None = None) -> fl
 
 
 def inverse_consistency(points: Floats, round_trip: Floats) -> float:
-    """Mean distance of ``moving_from_fixed ∘ fixed_from_moving`` from identity.
+    """Compute the mean distance of points from where they are after going there and back.
 
     Args:
-        points: N×2 px in the moving image, those that are mapped into the fixed image.
-        round_trip: N×2 px, the same points mapped there and back.
+        points: N×2 px in the moving image.
+        round_trip: N×2 px, the same points mapped to the fixed image and back.
 
     Returns:
         Distance in px of the moving image; infinite if a point was lost on the way, NaN without

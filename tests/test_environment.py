@@ -11,7 +11,8 @@ import pytest
 
 from imedbench.core.registry import METHODS
 from imedbench.core.wrapping import wrapped
-from imedbench.runs.environment import code_hash, device_name, git_state, provenance, source_hash
+from imedbench.runs.environment import device_name, git_state, provenance
+from imedbench.runs.packages import code_hash, source_hash
 
 
 def test_provenance_is_complete_and_fits_json() -> None:

@@ -38,10 +38,10 @@ def test_fire_keeps_its_contract_and_leaves_the_bad_pair_out(fire: Path) -> None
     assert Fire.recognises(fire)
     assert isinstance(dataset, Dataset)
     refs = dataset.refs("single-modal")
-    assert [(r.pair_id, r.note) for r in refs] == [
-        ("A03_1_2", "category A"),
-        ("P02_1_2", "category P"),
-        ("S01_1_2", "category S"),
+    assert [(r.pair_id, r.category) for r in refs] == [
+        ("A03_1_2", "A"),
+        ("P02_1_2", "P"),
+        ("S01_1_2", "S"),
     ]
     assert {r.subset for r in refs} == {"test"}
     assert len(Fire(root=fire, include_bad=True).refs("single-modal")) == 4

@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 
 from imedbench.core.types import Image
-from imedbench.methods.imed.frame import working_scales, working_view
-from imedbench.methods.imed.lines import centre_lines
-from imedbench.methods.imed.maps import VesselMap, evidence_map, oriented_map, ridge_map
-from imedbench.methods.imed.polish import polish
+from imedbench.methods.imed.lines import trace_lines
+from imedbench.methods.imed.polish import polish_pose
+from imedbench.methods.vessel_maps import (
+    VesselMap,
+    evidence_map,
+    oriented_map,
+    ridge_map,
+    working_image,
+    working_scales,
+)
 
 
 def ridge_at(angle_deg: float, offset: float, size: int = 120) -> np.ndarray:
@@ -27,7 +33,7 @@ def inside(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("angle_deg", [0.0, 20.0, 45.0, 90.0, 130.0])
 def test_a_line_is_found_where_it_is_and_as_it_runs(find, angle_deg: float) -> None:
     image = ridge_at(angle_deg, 3.3)
-    lines = centre_lines(find(image, inside(image)), 1000)
+    lines = trace_lines(find(image, inside(image)), 1000)
     middle = (np.abs(lines.points - 59.5) < 40).all(1)
     angle = np.deg2rad(angle_deg)
     points = lines.points[middle] - 59.5
@@ -44,7 +50,7 @@ def test_the_outside_has_no_vessels() -> None:
     found = oriented_map(image, fov)
     assert found.strength[:, :60].max() == 0
     assert found.strength[:, 70:].max() > 0.5
-    assert centre_lines(found, 1000).points[:, 0].min() > 60
+    assert trace_lines(found, 1000).points[:, 0].min() > 60
 
 
 def test_network_and_image_both_speak() -> None:
@@ -67,13 +73,13 @@ def test_short_pieces_are_dropped_and_the_surest_points_kept() -> None:
     strength[:, 30:40] += np.exp(-0.5 * ((y - 90) / 2) ** 2)
     direction = np.stack([strength, np.zeros_like(strength)])
     found = VesselMap(strength.astype(np.float32), direction, inside(strength))
-    assert np.unique(centre_lines(found, 1000).points[:, 1].round()).tolist() == [40]
-    assert len(centre_lines(found, 50)) == 50
+    assert np.unique(trace_lines(found, 1000).points[:, 1].round()).tolist() == [40]
+    assert len(trace_lines(found, 50)) == 50
 
 
 def test_an_empty_image_has_no_lines() -> None:
     blank = np.full((80, 90), 0.5, np.float32)
-    assert len(centre_lines(oriented_map(blank, inside(blank)), 1000)) == 0
+    assert len(trace_lines(oriented_map(blank, inside(blank)), 1000)) == 0
 
 
 @pytest.mark.parametrize("shape", [(600, 400), (401, 733, 3), (100, 120)])
@@ -83,7 +89,7 @@ def test_the_working_frame_keeps_pixel_corners_in_place(
 ) -> None:
     rng = np.random.default_rng(0)
     pixels = cv2.GaussianBlur(rng.integers(60, 255, shape, np.uint8), (0, 0), 3)
-    view = working_view(Image(pixels), scale)
+    view = working_image(Image(pixels), scale)
     height, width = view.bright.shape
     assert (height, width) == (round(shape[0] * scale), round(shape[1] * scale))
     native = np.array([[-0.5, -0.5, 1], [shape[1] - 0.5, shape[0] - 0.5, 1]]).T
@@ -116,7 +122,7 @@ def network_of_lines(shift: tuple[float, float]) -> VesselMap:
 
 
 def test_polish_finds_a_fraction_of_a_pixel() -> None:
-    pose = polish(network_of_lines((0, 0)), network_of_lines((0.8, -0.6)), np.eye(3))
+    pose = polish_pose(network_of_lines((0, 0)), network_of_lines((0.8, -0.6)), np.eye(3))
     place = pose @ [100.8, 99.4, 1]
     assert np.linalg.norm(place[:2] / place[2] - 100) < 0.1
 
@@ -125,10 +131,10 @@ def test_polish_returns_the_same_pose_rather_than_run_away() -> None:
     far = np.eye(3)
     far[0, 2] = 14.0
     start = far.copy()
-    found = polish(network_of_lines((0, 0)), network_of_lines((0, 0)), start)
+    found = polish_pose(network_of_lines((0, 0)), network_of_lines((0, 0)), start)
     assert np.abs((found - start)[:2, 2]).max() < 5
     nothing = np.eye(3)
     nothing[0, 2] = 5000.0
     assert np.array_equal(
-        polish(network_of_lines((0, 0)), network_of_lines((0, 0)), nothing), nothing
+        polish_pose(network_of_lines((0, 0)), network_of_lines((0, 0)), nothing), nothing
     )

@@ -12,8 +12,10 @@ from imedbench.core.stages import collect_stages
 from imedbench.core.transforms import Affine, warp_image
 from imedbench.core.types import Image, ImagePair, Registration
 from imedbench.datasets.synthetic.pairs import make_pair
+from imedbench.methods.imed.attempt import Attempt, Budget, Prepared
 from imedbench.methods.imed.method import Imed, ImedFast
-from imedbench.methods.imed.selfcheck import Evidence, confidence
+from imedbench.methods.imed.search import SearchRange
+from imedbench.methods.imed.selfcheck import Evidence
 
 SIZE = 320
 
@@ -145,7 +147,7 @@ def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
         shown = method.register(pair.fixed, pair.moving).diagnostics
     assert set(shown.images) == {"fixed_vessels", "moving_vessels"}
     assert all(image.dtype == np.uint8 for image in shown.images.values())
-    assert {"share", "surprise", "overlap", "lead"} <= set(shown.values)
+    assert {"excess_match_rate", "z_score", "overlap", "lead"} <= set(shown.values)
     stages = {"normalise", "maps", "lines", "search", "refine", "polish"}
     assert set(times.milliseconds) == stages
 
@@ -156,12 +158,59 @@ def test_the_answer_does_not_depend_on_chance(method: Imed) -> None:
     assert first.confidence == second.confidence
 
 
+WEAK, FAIR, SURE = (Evidence(0.45, 80, 0.5, lead) for lead in (0.0, 0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("found", "used", "answered"),
+    [
+        ([SURE], 1, 0),
+        ([WEAK, SURE], 2, 1),
+        ([FAIR, WEAK, SURE], 3, 2),
+        ([WEAK, FAIR, WEAK], 3, 1),
+        ([WEAK, WEAK, WEAK], 3, None),
+    ],
+    ids=["at once", "at another size", "over all rotations", "the best, not the last", "never"],
+)
+def test_what_fails_is_tried_again_at_another_size_and_over_all_rotations(
+    method: Imed,
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[Evidence],
+    used: int,
+    answered: int | None,
+) -> None:
+    assert WEAK.confidence < 0.8 < FAIR.confidence < 0.95 < SURE.confidence
+    plans = []
+
+    def tried(fixed: Prepared, moving: Prepared, span: SearchRange, budget: Budget) -> Attempt:
+        plans.append((fixed.targets.lines.shape[0], span.max_rotation))
+        pose = np.diag([1.0 + 0.01 * len(plans), 1.0, 1.0])
+        return Attempt(fixed, moving, pose, found[len(plans) - 1])
+
+    monkeypatch.setattr("imedbench.methods.imed.attempt.attempt", tried)
+    pair = make_pair(3, "easy", size=SIZE)
+    answer = method.register(pair.fixed, pair.moving)
+    assert plans == [(SIZE, 40.0), (SIZE // 2, 40.0), (SIZE, 180.0)][:used]
+    if answered is None:
+        assert "no pose is convincing" in answer.reason
+    else:
+        assert answer.fixed_from_moving is not None
+        assert answer.confidence == found[answered].confidence
+        grown = answer.fixed_from_moving.apply([[100.0, 0.0]])[0, 0]
+        assert grown == pytest.approx(100 * (1.01 + 0.01 * answered), abs=0.02)
+
+
 def test_more_evidence_means_more_confidence() -> None:
-    base = Evidence(share=0.4, surprise=40, overlap=0.5, lead=0.1)
-    assert 0 < confidence(Evidence(0.1, 5, 0.2, 0.1)) < confidence(base) < 1
-    for name, more in {"share": 0.5, "surprise": 80, "overlap": 0.7, "lead": 0.2}.items():
-        assert confidence(replace(base, **{name: more})) > confidence(base)
-    assert confidence(Evidence(0.0, 0.0, 0.0, 0.0)) < 1e-3
+    base = Evidence(excess_match_rate=0.4, z_score=40, overlap=0.5, lead=0.1)
+    assert 0 < Evidence(0.1, 5, 0.2, 0.1).confidence < base.confidence < 1
+    for name, more in {
+        "excess_match_rate": 0.5,
+        "z_score": 80,
+        "overlap": 0.7,
+        "lead": 0.2,
+    }.items():
+        assert replace(base, **{name: more}).confidence > base.confidence
+    assert Evidence(0.0, 0.0, 0.0, 0.0).confidence < 1e-3
 
 
 def test_info_says_what_was_trained_on_what() -> None:

@@ -6,22 +6,29 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from imedbench.methods.imed.distinct import distinct
-from imedbench.methods.imed.lines import Lines
-from imedbench.methods.imed.pairing import agreement, find_pairs, map_points, rotations, scales
+from imedbench.methods.imed.lines import Lines, build_targets, find_nearest
+from imedbench.methods.imed.pairing import (
+    find_pairs,
+    measure_agreement,
+    project,
+    rotations_of,
+    scales_of,
+    select_distinct,
+)
 from imedbench.methods.imed.refine import (
     AFFINE,
     HOMOGRAPHY,
     SIMILARITY,
+    Round,
     deformation,
-    refine,
+    refine_poses,
+    shortlist_poses,
     slopes,
 )
-from imedbench.methods.imed.selfcheck import Evidence, choose
-from imedbench.methods.imed.shortlist import Round, shortlist
-from imedbench.methods.imed.targets import ask, build_targets
+from imedbench.methods.imed.selfcheck import Evidence, choose_answer
 
 SHAPE = (240, 256)
+FOV = np.ones(SHAPE, bool)
 
 
 def curves(seed: int) -> Lines:
@@ -35,25 +42,20 @@ def curves(seed: int) -> Lines:
             place += [np.cos(heading + bend), np.sin(heading + bend)]
     where, angle = np.array(points, np.float32), np.array(angles, np.float32)
     kept = ((where > 2) & (where < np.array(SHAPE[::-1]) - 3)).all(1)
-    return Lines(where[kept], angle[kept], np.ones(kept.sum(), np.float32), SHAPE)
+    return Lines(where[kept], angle[kept], np.ones(kept.sum(), np.float32), FOV)
 
 
 def warped(lines: Lines, matrix: np.ndarray) -> Lines:
     """The curves through a homography, their directions by a small step along them."""
     step = 0.01 * np.column_stack([np.cos(lines.angle), np.sin(lines.angle)])
     here, there = (
-        map_points(matrix[None], p.astype(np.float64))[0]
-        for p in (lines.points, lines.points + step)
+        project(matrix[None], p.astype(np.float64))[0] for p in (lines.points, lines.points + step)
     )
     angle = np.arctan2(*(there - here).T[::-1])
     kept = ((here > 2) & (here < np.array(SHAPE[::-1]) - 3)).all(1)
     return Lines(
-        here[kept].astype(np.float32), angle[kept].astype(np.float32), lines.weight[kept], SHAPE
+        here[kept].astype(np.float32), angle[kept].astype(np.float32), lines.weight[kept], FOV
     )
-
-
-def everything(lines: Lines):
-    return build_targets(lines, np.ones(SHAPE, bool))
 
 
 def grid() -> np.ndarray:
@@ -68,23 +70,23 @@ def test_the_slopes_equal_finite_differences(freedom: int) -> None:
     base = rng.uniform(-1, 1, (3, 7, 2))
     normals = rng.normal(size=(3, 7, 2))
     mapped, slope = slopes(parameters, base, normals, freedom)
-    np.testing.assert_allclose(mapped, map_points(deformation(parameters), base))
+    np.testing.assert_allclose(mapped, project(deformation(parameters), base))
     assert slope.shape == (3, 7, freedom)
     for k in range(freedom):
         change = np.zeros((3, 8))
         change[:, k] = 1e-6
-        up, down = (map_points(deformation(parameters + s * change), base) for s in (1, -1))
+        up, down = (project(deformation(parameters + s * change), base) for s in (1, -1))
         expected = ((up - down) / 2e-6 * normals).sum(-1)
         np.testing.assert_allclose(slope[..., k], expected, atol=1e-7)
 
 
 def test_the_nearest_vessel_of_fitting_direction_equals_a_tree_search() -> None:
     lines = curves(0)
-    table = everything(lines)
+    table = build_targets(lines)
     rng = np.random.default_rng(1)
     places = rng.uniform(10, 220, (1, 200, 2)).astype(np.float32)
     angle = np.zeros((1, 200), np.float32)
-    index, seen, _ = ask(table, places, angle)
+    index, seen, _ = find_nearest(table, places, angle)
     fitting = np.flatnonzero(np.cos(2 * lines.angle) > 0.5)
     best, _ = cKDTree(lines.points[fitting]).query(places[0])
     found = np.linalg.norm(lines.points[index[0]] - places[0], axis=1)
@@ -94,9 +96,9 @@ def test_the_nearest_vessel_of_fitting_direction_equals_a_tree_search() -> None:
 
 
 def test_places_outside_are_not_seen() -> None:
-    table = everything(curves(0))
+    table = build_targets(curves(0))
     places = np.array([[[-9.0, 5.0], [5.0, 1e9], [50.0, 50.0]]], np.float32)
-    _, seen, _ = ask(table, places, np.zeros((1, 3), np.float32))
+    _, seen, _ = find_nearest(table, places, np.zeros((1, 3), np.float32))
     assert seen.tolist() == [[False, False, True]]
 
 
@@ -112,19 +114,21 @@ def test_a_known_deformation_is_found(freedom: int) -> None:
     for free in (SIMILARITY, AFFINE, HOMOGRAPHY):
         if free <= freedom:
             radii = np.geomspace(24, 3, 12)
-            start = refine(everything(fixed), everything(moving), start, radii, free, 2000)
-    expected = map_points(fixed_from_moving[None], grid())
-    off = np.linalg.norm(map_points(start, grid()) - expected, axis=-1)
+            start = refine_poses(
+                build_targets(fixed), build_targets(moving), start, radii, free, 2000
+            )
+    expected = project(fixed_from_moving[None], grid())
+    off = np.linalg.norm(project(start, grid()) - expected, axis=-1)
     assert off.mean() < 0.3
 
 
 def test_many_poses_at_once_equal_one_by_one() -> None:
-    fixed, moving = everything(curves(3)), everything(curves(3))
+    fixed, moving = build_targets(curves(3)), build_targets(curves(3))
     starts = np.stack([np.eye(3), np.eye(3)])
     starts[1, 0, 2] = 4.0
     radii = np.array([10.0, 5.0])
-    both = refine(fixed, moving, starts, radii, SIMILARITY, 300)
-    alone = refine(fixed, moving, starts[1:], radii, SIMILARITY, 300)
+    both = refine_poses(fixed, moving, starts, radii, SIMILARITY, 300)
+    alone = refine_poses(fixed, moving, starts[1:], radii, SIMILARITY, 300)
     np.testing.assert_allclose(both[1], alone[0], atol=1e-4)
 
 
@@ -139,54 +143,86 @@ def test_vessels_that_only_one_image_shows_are_left_out() -> None:
         np.concatenate([seen.points, extra.points[kept]]),
         np.concatenate([seen.angle, extra.angle[kept]]),
         np.concatenate([seen.weight, extra.weight[kept]]),
-        SHAPE,
+        FOV,
     )
-    pose = refine(
-        everything(fixed), everything(moving), np.eye(3)[None], np.geomspace(15, 3, 10), 4, 2000
+    pose = refine_poses(
+        build_targets(fixed),
+        build_targets(moving),
+        np.eye(3)[None],
+        np.geomspace(15, 3, 10),
+        4,
+        2000,
     )
-    off = map_points(pose, grid() + np.array([5.0, -3.0]))[0] - grid()
+    off = project(pose, grid() + np.array([5.0, -3.0]))[0] - grid()
     assert np.linalg.norm(off, axis=1).mean() < 0.3
 
 
 def test_agreement_tells_the_truth_from_chance() -> None:
-    table = everything(curves(3))
+    table = build_targets(curves(3))
     far = np.array([[0.0, -1, 250], [1, 0, 10], [0, 0, 1]])
-    found = agreement(find_pairs(table, table, np.stack([np.eye(3), far]), 1000))
-    assert found.share[0] > 0.6
-    assert abs(found.share[1]) < 0.15
-    assert found.surprise[0] > 4 * found.surprise[1]
-    assert found.seen[0] == pytest.approx(1, abs=0.02)
+    found = measure_agreement(find_pairs(table, table, np.stack([np.eye(3), far]), 1000))
+    assert found.excess_match_rate[0] > 0.6
+    assert abs(found.excess_match_rate[1]) < 0.15
+    assert found.z_score[0] > 4 * found.z_score[1]
+    assert found.overlap[0] == pytest.approx(1, abs=0.02)
 
 
 def test_shrinking_the_image_onto_a_vessel_pays_nothing() -> None:
-    table = everything(curves(3))
+    table = build_targets(curves(3))
     tiny = np.diag([0.05, 0.05, 1.0])
     tiny[:2, 2] = table.lines.points[500]
-    found = agreement(find_pairs(table, table, np.stack([np.eye(3), tiny]), 1000))
-    assert found.surprise[1] < 0.3 * found.surprise[0]
+    found = measure_agreement(find_pairs(table, table, np.stack([np.eye(3), tiny]), 1000))
+    assert found.z_score[1] < 0.3 * found.z_score[0]
 
 
 def test_the_shortlist_puts_the_right_pose_first() -> None:
-    table = everything(curves(3))
+    table = build_targets(curves(3))
     rng = np.random.default_rng(0)
     wrong = np.tile(np.eye(3), (7, 1, 1))
     wrong[:, :2, 2] = rng.uniform(60, 120, (7, 2)) * rng.choice([-1, 1], (7, 2))
     near = np.eye(3)
     near[:2, 2] = 8, -6
     rounds = (Round(200, (24, 8), 4, 6.0, 4), Round(500, (10, 4), 5, 3.0, 2))
-    best = shortlist(table, table, np.concatenate([wrong, near[None]]), rounds)
+    best = shortlist_poses(table, table, np.concatenate([wrong, near[None]]), rounds)
     assert len(best) == 2
     np.testing.assert_allclose(best[0], np.eye(3), atol=0.3)
 
 
+def test_few_vessels_do_not_bend_the_whole_image() -> None:
+    """The prior on strain: what one corner asks for by chance must not tilt the rest."""
+    lines = curves(3)
+    close = (np.abs(lines.points - [70, 70]) < 40).all(1)
+    rng = np.random.default_rng(5)
+    shaken = lines.points[close] + rng.normal(0, 1.0, (close.sum(), 2)).astype(np.float32)
+    fixed = Lines(lines.points[close], lines.angle[close], lines.weight[close], FOV)
+    moving = Lines(shaken, lines.angle[close], lines.weight[close], FOV)
+    tables = build_targets(fixed), build_targets(moving)
+    pose = refine_poses(*tables, np.eye(3)[None], np.geomspace(6, 3, 8), HOMOGRAPHY, 2000)
+    corners = np.array([[0, 0], [255, 0], [255, 239], [0, 239.0]])
+    assert np.linalg.norm(project(pose, corners)[0] - corners, axis=1).max() < 6
+
+
+def test_a_pose_that_changes_its_scale_much_fell_onto_other_vessels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = build_targets(curves(3))
+    collapsed, steady = np.diag([1.5, 1.5, 1.0]), np.eye(3)
+    steady[0, 2] = 2.0
+    after = np.stack([np.eye(3), steady])  # where the alignment takes them: the first fits best
+    monkeypatch.setattr("imedbench.methods.imed.refine.refine_poses", lambda *_: after)
+    rounds = (Round(500, (10, 4), 5, 3.0, keep=1),)
+    best = shortlist_poses(table, table, np.stack([collapsed, steady]), rounds)
+    np.testing.assert_array_equal(best, steady[None])
+
+
 def test_the_lead_is_over_the_best_different_answer() -> None:
     wrong, right, worst = Evidence(0.2, 20, 0.5), Evidence(0.6, 30, 0.5), Evidence(0.1, 9, 0.5)
-    best, evidence = choose([wrong, right, worst])
+    best, evidence = choose_answer([wrong, right, worst])
     assert best == 1
     assert evidence == replace(right, lead=pytest.approx(np.log(31 / 21)))
-    assert choose([right]) == (0, right)
-    # What counts is the whole evidence: more surprise on fewer of the vessels may be worth less.
-    assert choose([Evidence(0.2, 31, 0.5), right])[0] == 1
+    assert choose_answer([right]) == (0, right)
+    # What counts is the whole evidence: a larger z-score on fewer of the vessels may be worth less.
+    assert choose_answer([Evidence(0.2, 31, 0.5), right])[0] == 1
 
 
 def test_poses_that_put_the_image_in_one_place_are_one_answer() -> None:
@@ -195,13 +231,13 @@ def test_poses_that_put_the_image_in_one_place_are_one_answer() -> None:
     poses[2, 0, 2] = 40
     poses[3, :2, :2] *= 1.3
     poses[4, 0, 2] = -40
-    assert distinct(poses, SHAPE, 9) == [0, 2, 3, 4]
-    assert distinct(poses, SHAPE, 2) == [0, 2]
+    assert select_distinct(poses, SHAPE, 9) == [0, 2, 3, 4]
+    assert select_distinct(poses, SHAPE, 2) == [0, 2]
 
 
 def test_rotation_and_scale_of_a_pose() -> None:
     angle = np.deg2rad(150)
     pose = 1.7 * np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0]])
     pose = np.vstack([pose, [0, 0, 1]])[None]
-    assert rotations(pose)[0] == pytest.approx(angle)
-    assert scales(pose)[0] == pytest.approx(1.7)
+    assert rotations_of(pose)[0] == pytest.approx(angle)
+    assert scales_of(pose)[0] == pytest.approx(1.7)

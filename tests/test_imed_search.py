@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from imedbench.methods.imed.grids import draw
 from imedbench.methods.imed.lines import Lines
-from imedbench.methods.imed.search import Field, SearchRange, correlate, draw, search
+from imedbench.methods.imed.search import SearchRange, correlate, search
 
 SHAPE = (300, 320)
 
@@ -23,7 +24,7 @@ def tree(seed: int, shape: tuple[int, int] = SHAPE) -> Lines:
             place += [np.cos(heading + bend), np.sin(heading + bend)]
     where, angle = np.array(points, np.float32), np.array(angles, np.float32)
     kept = ((where > 2) & (where < np.array([width, height]) - 3)).all(1)
-    return Lines(where[kept], angle[kept], np.ones(kept.sum(), np.float32), shape)
+    return Lines(where[kept], angle[kept], np.ones(kept.sum(), np.float32), np.ones(shape, bool))
 
 
 def seen_through(lines: Lines, matrix: np.ndarray, shape: tuple[int, int]) -> Lines:
@@ -33,16 +34,12 @@ def seen_through(lines: Lines, matrix: np.ndarray, shape: tuple[int, int]) -> Li
     kept = ((points > 2) & (points < np.array(shape[::-1]) - 3)).all(1)
     points = points[kept].astype(np.float32)
     angle = (lines.angle[kept] + turn).astype(np.float32)
-    return Lines(points, angle, lines.weight[kept], shape)
+    return Lines(points, angle, lines.weight[kept], np.ones(shape, bool))
 
 
 def similarity(scale: float, degrees: float, shift: tuple[float, float]) -> np.ndarray:
     cos, sin = scale * np.cos(np.deg2rad(degrees)), scale * np.sin(np.deg2rad(degrees))
     return np.array([[cos, -sin, shift[0]], [sin, cos, shift[1]], [0, 0, 1]])
-
-
-def field(lines: Lines) -> Field:
-    return Field(lines, np.ones(lines.shape, bool))
 
 
 def test_drawing_adds_values_at_the_nearest_cell_of_a_periodic_grid() -> None:
@@ -96,7 +93,7 @@ def test_a_known_pose_is_the_first(
     moving_from_fixed = similarity(scale, degrees, shift)
     fixed = tree(1)
     moving = seen_through(fixed, moving_from_fixed, shape)
-    poses = search(field(fixed), field(moving), SearchRange(), keep=8)
+    poses = search(fixed, moving, SearchRange(), keep=8)
     expected = np.linalg.inv(moving_from_fixed)
     corners = np.array([[40, 110, 110, 40], [40, 40, 110, 110], [1, 1, 1, 1]])
     off = np.linalg.norm(((poses.matrices[0] - expected) @ corners)[:2], axis=0)
@@ -105,7 +102,7 @@ def test_a_known_pose_is_the_first(
 
 def test_candidates_are_sorted_and_differ() -> None:
     fixed, moving = tree(1), tree(2)
-    poses = search(field(fixed), field(moving), SearchRange(rotation_deg=30), keep=8)
+    poses = search(fixed, moving, SearchRange(max_rotation=30), keep=8)
     assert len(poses.matrices) == 8
     assert (np.diff(poses.scores) <= 0).all()
     corner = poses.matrices[:, :2] @ np.array([0, 0, 1])
@@ -116,7 +113,7 @@ def test_candidates_are_sorted_and_differ() -> None:
 
 
 def test_ranges_reach_what_they_promise() -> None:
-    span = SearchRange(rotation_deg=40, smallest_scale=0.5, largest_scale=2.0)
+    span = SearchRange(max_rotation=40, min_scale=0.5, max_scale=2.0)
     assert np.rad2deg(span.rotations()).max() >= 40
     assert span.scales().min() <= 0.5
     assert span.scales().max() >= 2.0

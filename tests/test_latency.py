@@ -31,12 +31,12 @@ from imedbench.latency.device import (
     HostMemory,
     autocast,
     backend_for,
-    limited_threads,
     stated_threads,
 )
 from imedbench.latency.measure import measure_latency
 from imedbench.latency.settings import LatencySettings, resized
 from imedbench.latency.summary import quantiles
+from imedbench.runs.environment import limited_threads
 
 DONE = Registration(Affine.identity())
 

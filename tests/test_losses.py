@@ -9,25 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imedbench.methods.networks.losses.adversarial import (
-    cycle_loss,
-    discriminator_loss,
-    identity_loss,
-    least_squares_gan,
-)
 from imedbench.methods.networks.losses.registration import (
     chamfer_distance,
     distance_map,
     grid_loss,
-    joint_loss,
     matching_loss,
     reverse_hinge,
     soft_inlier_score,
 )
 from imedbench.methods.networks.losses.segmentation import (
-    cross_entropy,
     dice_loss,
-    segmentation_loss,
 )
 
 
@@ -50,19 +41,6 @@ def test_dice_loss_is_a_mean_over_images_and_not_over_pixels() -> None:
     large, none = torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     predicted, true = torch.cat([large, none]), torch.cat([large, plane([[1.0] * 4] * 4)])
     assert dice_loss(predicted, true, smooth=0).item() == pytest.approx(0.5)
-
-
-def test_cross_entropy_by_hand() -> None:
-    # probabilities 0.8 for a vessel, 0.4 for a ground pixel: -(ln 0.8 + ln 0.6) / 2
-    logits = torch.logit(plane([[0.8, 0.4]]))
-    expected = -(math.log(0.8) + math.log(0.6)) / 2
-    assert cross_entropy(logits, plane([[1.0, 0.0]])).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_segmentation_loss_is_the_sum_of_both() -> None:
-    logits, target = torch.randn(2, 1, 5, 5), (torch.rand(2, 1, 5, 5) > 0.5).float()
-    both = dice_loss(logits.sigmoid(), target) + cross_entropy(logits, target)
-    assert segmentation_loss(logits, target).item() == pytest.approx(both.item())
 
 
 def test_distance_map_of_one_vessel_pixel() -> None:
@@ -102,29 +80,6 @@ def test_reverse_hinge_follows_the_table_of_the_report() -> None:
     losses = [reverse_hinge(target[..., i : i + 1], source[..., i : i + 1]) for i in range(4)]
     assert [loss.item() for loss in losses] == [1, 0, 0, 0]
     assert reverse_hinge(target, source).item() == pytest.approx(0.5)
-
-
-def test_joint_loss_is_the_plain_sum() -> None:
-    parts = [torch.tensor(v) for v in (0.1, 0.2, 0.3, 0.4)]
-    assert joint_loss(*parts).item() == pytest.approx(1.0)
-
-
-def test_least_squares_gan_by_hand() -> None:
-    verdict = torch.tensor([0.0, 1.0, 3.0])
-    assert least_squares_gan(verdict, real=True).item() == pytest.approx((1 + 0 + 4) / 3)
-    assert least_squares_gan(verdict, real=False).item() == pytest.approx((0 + 1 + 9) / 3)
-
-
-def test_discriminator_loss_is_zero_only_for_right_verdicts() -> None:
-    one, zero = torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)
-    assert discriminator_loss(one, zero).item() == 0
-    assert discriminator_loss(zero, one).item() == 1
-
-
-def test_cycle_and_identity_loss_are_mean_absolute_differences() -> None:
-    a, b = plane([[0.0, 1.0]]), plane([[0.5, -1.0]])
-    assert cycle_loss(a, b).item() == pytest.approx(1.25)
-    assert identity_loss(a, b).item() == pytest.approx(1.25)
 
 
 def test_grid_loss_is_the_mean_squared_distance_of_points() -> None:

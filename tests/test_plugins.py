@@ -83,8 +83,12 @@ def test_a_file_brings_its_plugins(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     (row,) = json.loads(ran.stdout)["summary"]
     assert (row["method"], row["n"], row["failures"]) == ("centroids", 2, 0)
-    again = imedbench("score", tmp_path / "run", "--metrics", "shared_area", "--json")
-    assert again.returncode == 0, "a run remembers its plugins: " + again.stderr
+    again = ("score", tmp_path / "run", "--metrics", "shared_area", "--json")
+    unnamed = imedbench(*again)
+    assert unnamed.returncode == 2, "no code of a folder's choosing is run"
+    assert f"say --plugin {plugin}" in unnamed.stderr
+    named = imedbench(*again, "--plugin", plugin)
+    assert named.returncode == 0, named.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from imedbench.core.images import write_image
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Outcome
 from imedbench.runs.config import RunConfig, data_identity, read_run
-from imedbench.runs.locking import only_writer
+from imedbench.runs.database import hold
 from imedbench.runs.runner import run
 from imedbench.runs.store import Prediction, Store
 
@@ -33,7 +33,7 @@ EVERY_OUTCOME = {
     "mirror": Outcome.DEGENERATE,
     "nan": Outcome.DEGENERATE,
     "hang": Outcome.TIMEOUT,
-    "sigkill": Outcome.OUT_OF_MEMORY,
+    "sigkill": Outcome.CRASH,
     "raise": Outcome.CRASH,
     "exit": Outcome.CRASH,
     "decline": Outcome.SKIPPED,
@@ -253,13 +253,14 @@ def edited(fixed: Image, moving: Image) -> Registration:
 def load_afresh(plugin: Path, body: str) -> None:
     """What a new process would do."""
     from imedbench.core.registry import load_plugin_file
-    from imedbench.runs.environment import source_hash
+    from imedbench.runs.packages import packages_of, source_hash
 
     plugin.write_text(PLUGIN.format(body=body))
     for name in [n for n in sys.modules if n.startswith(f"imedbench_plugin_{plugin.stem}")]:
         del sys.modules[name]
     METHODS._factories.pop("edited", None)
     source_hash.cache_clear()
+    packages_of.cache_clear()
     load_plugin_file(plugin)
 
 
@@ -318,7 +319,7 @@ def test_a_run_folder_that_cannot_be_made_is_bad_input(finished: RunConfig, tmp_
 
 
 def test_two_processes_do_not_write_to_one_folder(copied: RunConfig) -> None:
-    with only_writer(copied.out), pytest.raises(BadInput, match="another process writes"):
+    with hold(copied.out), pytest.raises(BadInput, match="another process writes"):
         start(copied)
     assert len(start(copied)) == 2, "it let go"
 

@@ -49,7 +49,7 @@ def test_a_row_comes_back_as_it_went_in(store: Store) -> None:
         store.add_prediction(row)
     assert [plain(r) for r in store.predictions()] == [plain(ROW), plain(failed)]
     assert [r.key for r in store.predictions("m")] == ["k2"]
-    assert store.keys("m") == {("single-modal", "p1"): ("k2", Outcome.TIMEOUT)}
+    assert store.keys("m") == {("single-modal", "p1", False): ("k2", Outcome.TIMEOUT)}
 
 
 def test_a_dense_field_goes_to_a_file_and_leaves_with_its_row(store: Store) -> None:

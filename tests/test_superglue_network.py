@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from imedbench.methods.networks.checkpoints import superglue_state
 from imedbench.methods.networks.sinkhorn import log_assignment, sinkhorn_potentials
 from imedbench.methods.networks.superglue import (
-    SMALL,
     SuperGlue,
     SuperGlueConfig,
     mutual_matches,
@@ -17,6 +16,8 @@ from imedbench.methods.networks.superglue import (
 from imedbench.methods.networks.superpoint import Keypoints
 
 TOLERANCE = 1e-4
+
+SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=5, sinkhorn_iterations=30)
 
 
 def keypoints(batch: int, count: int, dim: int = 256, seed: int = 0) -> Keypoints:

@@ -16,15 +16,14 @@ from imedbench.methods.networks.losses.keypoints import (
     contrastive_loss,
     true_assignment,
 )
-from imedbench.methods.networks.mutual import mutual_nearest
-from imedbench.methods.networks.superpoint import SuperPoint, score_map
+from imedbench.methods.networks.superpoint import Keypoints, SuperPoint, match_mutually, score_map
 from imedbench.methods.training.matched_views import (
-    Motion,
     Style,
     Subject,
+    ViewMotion,
     between,
-    inside,
-    map_points,
+    in_view,
+    project_points,
     take_views,
 )
 from imedbench.methods.training.vessel_corners import centre_lines, vessel_corners
@@ -87,7 +86,7 @@ def test_centre_lines_lie_inside_and_are_one_pixel_wide():
 def test_views_show_each_dot_where_the_matrices_say(seed):
     image, spots = dotted_image()
     subject = Subject(image, spots.astype(np.float32))
-    motion = Motion(zoom_min=0.45, zoom_max=0.6)
+    motion = ViewMotion(zoom_min=0.45, zoom_max=0.6)
     rng = np.random.default_rng(seed)
     first, second = take_views(subject, 200, motion, PLAIN, rng)
     for view in (first, second):
@@ -98,8 +97,8 @@ def test_views_show_each_dot_where_the_matrices_say(seed):
                 continue
             weight = np.maximum(patch - 0.35, 0).astype(np.float64)
             assert weight.max() > 0.2  # the dot is there
-    there = map_points(between(first, second), first.corners)
-    shared = inside(there, second.fov)
+    there = project_points(between(first, second), first.corners)
+    shared = in_view(there, second.fov)
     for point in there[shared]:
         assert np.linalg.norm(second.corners - point, axis=1).min() < 1e-3
 
@@ -107,7 +106,7 @@ def test_views_show_each_dot_where_the_matrices_say(seed):
 def test_dot_is_centred_on_its_corner():
     image, spots = dotted_image(count=1)
     subject = Subject(image, spots.astype(np.float32))
-    motion = Motion(zoom_min=0.9, zoom_max=0.9, shift=0.0)
+    motion = ViewMotion(zoom_min=0.9, zoom_max=0.9, shift=0.0)
     seen = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -126,8 +125,8 @@ def test_dot_is_centred_on_its_corner():
 def test_same_seed_gives_the_same_views():
     image, spots = dotted_image()
     subject = Subject(image, spots.astype(np.float32))
-    a = take_views(subject, 96, Motion(), Style(), np.random.default_rng(3))
-    b = take_views(subject, 96, Motion(), Style(), np.random.default_rng(3))
+    a = take_views(subject, 96, ViewMotion(), Style(), np.random.default_rng(3))
+    b = take_views(subject, 96, ViewMotion(), Style(), np.random.default_rng(3))
     assert all(np.array_equal(x.plane, y.plane) for x, y in zip(a, b, strict=True))
 
 
@@ -135,8 +134,8 @@ def test_inverted_style_turns_light_into_dark():
     image, spots = dotted_image()
     subject = Subject(image, spots.astype(np.float32))
     inverted = dataclasses.replace(PLAIN, inverted=1.0)
-    plain = take_views(subject, 96, Motion(), PLAIN, np.random.default_rng(3))[0]
-    dark = take_views(subject, 96, Motion(), inverted, np.random.default_rng(3))[0]
+    plain = take_views(subject, 96, ViewMotion(), PLAIN, np.random.default_rng(3))[0]
+    dark = take_views(subject, 96, ViewMotion(), inverted, np.random.default_rng(3))[0]
     np.testing.assert_allclose(plain.plane + dark.plane, 1, atol=1e-6)
 
 
@@ -186,18 +185,21 @@ def test_assignment_loss_by_hand():
     assert float(assignment_loss(log_p, torch.zeros_like(target))) == 0
 
 
-def test_mutual_nearest_equals_a_plain_search():
+def test_mutual_matches_equal_a_plain_search():
     generator = torch.Generator().manual_seed(2)
-    a, b = torch.randn(2, 9, 5, generator=generator), torch.randn(2, 7, 5, generator=generator)
-    valid = torch.ones(2, 7, dtype=torch.bool)
-    valid[:, 5:] = False
-    found = mutual_nearest(a, b, valid_second=valid)
-    for batch in range(2):
-        similarity = (a[batch] @ b[batch, :5].T).numpy()
-        for i, j in enumerate(found[batch].tolist()):
-            best = int(similarity[i].argmax())
-            mutual = int(similarity[:, best].argmax()) == i
-            assert j == (best if mutual else -1)
+
+    def found(count: int, valid: int) -> Keypoints:
+        descriptors = torch.randn(1, count, 5, generator=generator)
+        known = torch.arange(count)[None] < valid
+        return Keypoints(torch.zeros(1, count, 2), torch.zeros(1, count), descriptors, known)
+
+    for _ in range(20):
+        a, b = found(9, 9), found(7, 5)
+        similarity = (a.descriptors[0] @ b.descriptors[0, :5].T).numpy()
+        best = similarity.argmax(1)
+        expected = [[i, j] for i, j in enumerate(best) if similarity[:, j].argmax() == i]
+        assert sorted(match_mutually(a, b).tolist()) == expected
+    assert match_mutually(found(3, 0), found(4, 4)).shape == (0, 2)
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +227,10 @@ SHORT = {
 def trained(folder, tmp_path_factory):
     """The run folder of a SuperPoint training of two steps."""
     superpoint = pytest.importorskip("imedbench.methods.training.superpoint")
+    from imedbench.methods.training.loop import train
+
     out = tmp_path_factory.mktemp("run") / "superpoint"
-    superpoint.train(superpoint.SuperPointConfig(**SHORT, descriptor_dim=32), [folder], out)
+    train(superpoint.build, superpoint.SuperPointConfig(**SHORT, descriptor_dim=32), [folder], out)
     return out
 
 
@@ -245,11 +249,12 @@ def test_superpoint_training_leaves_weights_with_a_card(trained):
 def test_superglue_trains_on_the_keypoints_of_that_superpoint(trained, folder, tmp_path):
     superglue = pytest.importorskip("imedbench.methods.training.superglue")
     from imedbench.methods import weights
+    from imedbench.methods.training.loop import train
 
     config = superglue.SuperGlueTraining(
         **SHORT, superpoint=str(trained / "superpoint-retina"), width=32, layers=1, keypoints=24
     )
-    superglue.train(config, [folder], tmp_path / "superglue")
+    train(superglue.build, config, [folder], tmp_path / "superglue")
     network = weights.load("superglue-32x1-retina", tmp_path / "superglue")
     assert network.config.descriptor_dim == 32
     # The detector is frozen: only the matcher is stored and only it has changed.
@@ -258,6 +263,8 @@ def test_superglue_trains_on_the_keypoints_of_that_superpoint(trained, folder, t
 
 def test_superglue_training_names_weights_of_another_network(folder, tmp_path):
     superglue = pytest.importorskip("imedbench.methods.training.superglue")
+    from imedbench.methods.training.loop import train
+
     config = superglue.SuperGlueTraining(**SHORT, superpoint=str(tmp_path / "nothing"))
     with pytest.raises(BadInput, match="nothing"):
-        superglue.train(config, [folder], tmp_path / "out")
+        train(superglue.build, config, [folder], tmp_path / "out")

@@ -9,11 +9,11 @@ import pytest
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import training
-from imedbench.methods.training.config import RunConfig, read_config, write_config
+from imedbench.methods.training.config import TrainingConfig, read_config, write_config
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunConfig):
+class Settings(TrainingConfig):
     widths: tuple[int, ...] = (1, 2)
     name: str = "é"
     share: float = 0.5
@@ -39,12 +39,17 @@ def test_defaults_fill_what_a_file_leaves_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "unknown setting 'epoch', did you mean epochs?"),
-        ("share = 'x'", "share must be a float"),
-        ("epochs = 2.5", "epochs must be a int"),
-        ("on = 1", "on must be a bool"),
-        ("widths = 3", "widths must be a list"),
-        ("widths = [1, 'x']", "widths must be a int"),
+        ("epoch = 3", "unknown setting 'epoch'; did you mean epochs?"),
+        ("share = 'x'", 'share = "x": not a number'),
+        ("share = nan", "share = NaN: not a number"),
+        ("epochs = 2.5", "epochs = 2.5: not a whole number"),
+        ("on = 1", "on = 1: say on or off"),
+        ("widths = 3", "widths = 3: Expected array"),
+        ("widths = [1, 'x']", "Expected int, got str"),
+        ("batch_size = 0", "batch_size = 0: must be >= 1"),
+        ("epochs = -1", "epochs = -1: must be >= 1"),
+        ("learning_rate = 0.0", "learning_rate = 0.0: must be > 0"),
+        ("learning_rate = nan", "learning_rate = NaN:"),
         ("share = ", "not valid TOML"),
     ],
 )
@@ -61,6 +66,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_config(Settings, tmp_path / "none.toml")
 
 
+def test_a_folder_and_another_encoding_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_config(Settings, tmp_path)
+    path = tmp_path / "latin.toml"
+    path.write_bytes('name = "\xe9"'.encode("latin-1"))
+    with pytest.raises(BadInput, match=r"latin\.toml: not valid TOML in UTF-8"):
+        read_config(Settings, path)
+
+
 def test_an_unknown_training_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="known are segmentation"):
         training.run("vessels", None, [], tmp_path)
@@ -72,4 +86,4 @@ def test_shipped_settings_fit_their_task(task: str) -> None:
     module, config = training.load_task(task)
     settings = read_config(config, training.FOLDER / f"{task}.toml")
     assert settings.epochs > 0
-    assert callable(module.train)
+    assert callable(module.build)

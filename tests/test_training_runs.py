@@ -20,8 +20,9 @@ from imedbench.methods import weights
 from imedbench.methods.networks.arbicon import Warp
 from imedbench.methods.networks.correlation import cosine_correlation
 from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
-from imedbench.methods.training.config import RunConfig, read_config
+from imedbench.methods.training.config import TrainingConfig, read_config
 from imedbench.methods.training.image_pool import ImagePool
+from imedbench.methods.training.loop import train
 from imedbench.methods.training.modalities import read_modalities
 from imedbench.methods.training.vessel_folders import VesselImage, read_folder
 from imedbench.methods.training.warped_pairs import Retina
@@ -69,13 +70,18 @@ def small_segmentation(**changes: Any) -> segmentation.SegmentationConfig:
     return segmentation.SegmentationConfig(**{**TINY, "widths": (2, 4), "crop": 32, **changes})
 
 
+def built(kind: type[segmentation.SegmentationTask]) -> Any:
+    """How a task of this kind is built from folders."""
+    return lambda config, data: kind(config, [read_folder(root, "train") for root in data])
+
+
 def all_equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_run_folder_is_complete(data: list[Path], tmp_path: Path) -> None:
     config = small_segmentation()
-    segmentation.train(config, data, tmp_path)
+    train(segmentation.build, config, data, tmp_path)
     assert read_config(segmentation.SegmentationConfig, tmp_path / "config.toml") == config
     assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
     assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
@@ -98,18 +104,16 @@ class Interruption(Exception):
 def test_a_resumed_training_equals_an_uninterrupted_one(data: list[Path], tmp_path: Path) -> None:
     """Interrupted after two of four epochs, of which the first may well have been the best."""
     whole = small_segmentation(epochs=4)
-    segmentation.train(whole, data, tmp_path / "whole")
+    train(segmentation.build, whole, data, tmp_path / "whole")
 
     class Interrupted(segmentation.SegmentationTask):
         def on_train_epoch_start(self) -> None:
             if self.current_epoch == 2:
                 raise Interruption
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segmentation, "SegmentationTask", Interrupted)
-        with pytest.raises(Interruption):
-            segmentation.train(whole, data, tmp_path / "parts")
-    segmentation.train(whole, data, tmp_path / "parts", resume=True)
+    with pytest.raises(Interruption):
+        train(built(Interrupted), whole, data, tmp_path / "parts")
+    train(segmentation.build, whole, data, tmp_path / "parts", resume=True)
     states = [last_checkpoint(tmp_path / name) for name in ("whole", "parts")]
     assert states[0]["global_step"] == states[1]["global_step"] == 8
     assert all_equal(states[0]["state_dict"], states[1]["state_dict"])
@@ -127,9 +131,7 @@ def test_the_best_epoch_is_kept(data: list[Path], tmp_path: Path) -> None:
         def on_validation_epoch_end(self) -> None:
             self.log("val/score", 1.0 - self.current_epoch)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segmentation, "SegmentationTask", Worsening)
-        task = segmentation.train(small_segmentation(epochs=3), data, tmp_path)
+    task = train(built(Worsening), small_segmentation(epochs=3), data, tmp_path)
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=False)
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)
     assert (best["epoch"], last["epoch"]) == (0, 2)
@@ -141,22 +143,20 @@ def test_early_stop_and_time_limit(data: list[Path], tmp_path: Path) -> None:
         def on_validation_epoch_end(self) -> None:
             self.log("val/score", 0.5)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segmentation, "SegmentationTask", Flat)
-        segmentation.train(small_segmentation(epochs=9, patience=2), data, tmp_path / "flat")
+    train(built(Flat), small_segmentation(epochs=9, patience=2), data, tmp_path / "flat")
     state = torch.load(tmp_path / "flat" / "checkpoints" / "last.ckpt", weights_only=False)
     assert state["epoch"] == 2
-    segmentation.train(small_segmentation(epochs=9, minutes=1e-6), data, tmp_path / "short")
+    train(segmentation.build, small_segmentation(epochs=9, minutes=1e-6), data, tmp_path / "short")
     state = torch.load(tmp_path / "short" / "checkpoints" / "last.ckpt", weights_only=False)
     assert state["epoch"] == 0
 
 
 def test_a_run_is_neither_overwritten_nor_invented(data: list[Path], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nothing to resume"):
-        segmentation.train(small_segmentation(), data, tmp_path, resume=True)
-    segmentation.train(small_segmentation(epochs=1), data, tmp_path)
+        train(segmentation.build, small_segmentation(), data, tmp_path, resume=True)
+    train(segmentation.build, small_segmentation(epochs=1), data, tmp_path)
     with pytest.raises(BadInput, match="holds a training already"):
-        segmentation.train(small_segmentation(), data, tmp_path)
+        train(segmentation.build, small_segmentation(), data, tmp_path)
 
 
 def test_segmentation_learns(data: list[Path], tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_segmentation_learns(data: list[Path], tmp_path: Path) -> None:
         zoom_min=0.15,
         zoom_max=0.25,
     )
-    segmentation.train(config, data, tmp_path)
+    train(segmentation.build, config, data, tmp_path)
     assert weights.read_card("vessels", tmp_path).figures["validation_score"] > 0.6
 
 
@@ -188,7 +188,7 @@ def test_cyclegan_resumes_with_its_pools(data: list[Path], tmp_path: Path) -> No
     config = cyclegan.CycleGANConfig(
         **{**TINY, "epochs": 3}, width=2, blocks=1, judge_width=2, crop=32, pool=3
     )
-    task = cyclegan.train(config, data, tmp_path / "whole")
+    task = train(cyclegan.build, config, data, tmp_path / "whole")
     assert set(weights.names(tmp_path / "whole")) == {"cf_to_octa", "octa_to_cf"}
     states = [last_checkpoint(tmp_path / "whole")]
     assert all_equal(task.state_dict(), states[0]["state_dict"])
@@ -201,10 +201,37 @@ def test_cyclegan_resumes_with_its_pools(data: list[Path], tmp_path: Path) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cyclegan, "CycleGANTask", Interrupted)
         with pytest.raises(Interruption):
-            cyclegan.train(config, data, tmp_path / "parts")
-    cyclegan.train(config, data, tmp_path / "parts", resume=True)
+            train(cyclegan.build, config, data, tmp_path / "parts")
+    train(cyclegan.build, config, data, tmp_path / "parts", resume=True)
     states.append(last_checkpoint(tmp_path / "parts"))
     assert all_equal(states[0]["state_dict"], states[1]["state_dict"])
+
+
+@pytest.mark.parametrize("keeps_best", [True, False])
+def test_a_card_tells_the_score_of_the_epoch_whose_weights_it_describes(
+    keeps_best: bool, data: list[Path], tmp_path: Path
+) -> None:
+    class Worsening(segmentation.SegmentationTask):
+        def on_validation_epoch_end(self) -> None:
+            self.log("val/score", 0.9 - 0.2 * self.current_epoch)
+
+    Worsening.keeps_best = keeps_best
+    train(built(Worsening), small_segmentation(epochs=1), data, tmp_path)
+    train(built(Worsening), small_segmentation(epochs=3), data, tmp_path, resume=True)
+    card = weights.read_card("vessels", tmp_path)
+    assert (card.steps, card.figures["validation_score"]) == ((2, 0.9) if keeps_best else (6, 0.5))
+
+
+def test_a_folder_of_one_image_is_refused(data: list[Path], tmp_path: Path) -> None:
+    root = tmp_path / "single"
+    for kind in ("images", "vessels"):
+        (root / kind / "train").mkdir(parents=True)
+        (root / kind / "train" / "0.png").write_bytes(
+            (data[0] / kind / "train" / "0.png").read_bytes()
+        )
+    with pytest.raises(BadInput, match="1 image for training, and one has to be held out"):
+        train(segmentation.build, small_segmentation(), [root], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_image_pool_keeps_its_size_and_returns_old_images() -> None:
@@ -232,12 +259,12 @@ def test_registration_trainings_run(
     kind: str, readout: str, data: list[Path], tmp_path: Path
 ) -> None:
     sizes: dict[str, Any] = {"widths": (2, 4), "grid": 11, "descriptor": 4, "consensus": (2,)}
-    config: RunConfig
+    config: TrainingConfig
     if kind == "arbicon":
         config = arbicon.ArbiconConfig(
             **TINY, **sizes, affine_epochs=1, weak=0.1, validation_pairs=2
         )
-        arbicon.train(config, data, tmp_path)
+        train(arbicon.build, config, data, tmp_path)
     else:
         config = joint.JointConfig(
             **TINY,
@@ -247,7 +274,7 @@ def test_registration_trainings_run(
             segmentation_weights="",
             validation_pairs=2,
         )
-        joint.train(config, data, tmp_path)
+        train(joint.build, config, data, tmp_path)
     net = weights.load(kind, tmp_path)
     output = net(torch.rand(1, 1, 22, 22), torch.rand(1, 1, 22, 22))
     warp = output if kind == "arbicon" else output.warp
@@ -264,7 +291,7 @@ def test_the_joint_network_starts_from_the_shipped_parts(readout: str) -> None:
         readout=readout,
         registration_weights="arbicon",
     )
-    state = joint.JointTask(config, [[eye_of_lines()], [eye_of_lines()]]).net.state_dict()
+    state = joint.JointTask(config, [[eye_of_lines(), eye_of_lines()]]).net.state_dict()
     arbicon_state, vessels = (weights.load(name).state_dict() for name in ("arbicon", "vessels"))
     for ours, theirs in {
         "head.consensus.layers.0.weight": arbicon_state["head.consensus.layers.0.weight"],
@@ -288,6 +315,38 @@ def eye_of_lines() -> Retina:
     image, vessels = draw_eye(0, dark=False)
     plane = (image / 255).astype(np.float32)
     return Retina.seen_once(VesselImage("drawn", plane, np.ones_like(vessels, bool), vessels > 0))
+
+
+@pytest.mark.parametrize("kind", ["arbicon", "joint"])
+def test_every_loss_counts_in_the_total_by_its_weight(kind: str, data: list[Path]) -> None:
+    sizes: dict[str, Any] = {"widths": (2, 4), "grid": 11, "descriptor": 4, "consensus": (2,)}
+    folders = [[Retina.seen_once(image) for image in read_folder(data[0], "train")]]
+    alone = {"transformer_weights": "", "segmentation_weights": ""}
+
+    def total(**factors: float) -> float:
+        torch.manual_seed(0)
+        task: Any
+        if kind == "arbicon":
+            task = arbicon.ArbiconTask(arbicon.ArbiconConfig(**sizes, **factors), folders)
+        else:
+            task = joint.JointTask(joint.JointConfig(**sizes, **alone, **factors), folders)
+        task.log_values = lambda prefix, values, count: logged.update(values)
+        sample = {name: value[None] for name, value in task.draw(np.random.default_rng(1)).items()}
+        torch.manual_seed(1)
+        return float(task.eval().training_step(sample, 0))
+
+    logged: dict[str, Tensor] = {}
+    none = total(supervised=0.0, matching=0.0)
+    parts = {name: float(value) for name, value in logged.items()}
+    assert total(supervised=0.0, matching=2.0) - none == pytest.approx(
+        2 * parts["matching"], rel=1e-4
+    )
+    assert total(supervised=3.0, matching=0.0) - none == pytest.approx(
+        3 * (parts["affine"] + parts["grid"]), rel=1e-4
+    )
+    if kind == "joint":
+        report = ("dice", "cross_entropy", "reverse_hinge", "chamfer")
+        assert none == pytest.approx(sum(parts[name] for name in report), rel=1e-5)
 
 
 def test_the_inlier_score_is_highest_for_the_true_warp() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imedbench.core.errors import BadInput
+from imedbench.methods.training import augment
 from imedbench.methods.training.augment import Crop, degrade, pick, random_crop
 from imedbench.methods.training.vessel_folders import (
     VesselImage,
@@ -84,6 +85,27 @@ def test_degrade_keeps_range_and_place() -> None:
         correlations.append(np.corrcoef(worse.ravel(), crop.vessels.ravel())[0, 1])
     assert np.median(correlations) > 0.4
     assert not np.allclose(degrade(crop, np.random.default_rng(0)), worse)
+
+
+def test_a_scan_line_marks_whole_rows_or_columns_and_happens() -> None:
+    plane = np.full((40, 40), 0.5, np.float32)
+    ways = set()
+    for seed in range(20):
+        change = augment._add_scan_lines(plane, np.random.default_rng(seed)) - plane
+        rows, columns = np.ptp(change, axis=1).max(), np.ptp(change, axis=0).max()
+        assert min(rows, columns) == 0
+        assert 0 < max(rows, columns) <= 0.4
+        ways.add(rows == 0)
+    assert ways == {True, False}
+
+
+def test_one_picture_in_seven_gets_scan_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(augment, "_add_scan_lines", lambda plane, rng: calls.append(1) or plane)
+    crop = random_crop(cross(), 48, (1.0, 1.0), np.random.default_rng(0))
+    for seed in range(400):
+        degrade(crop, np.random.default_rng(seed))
+    assert 35 < len(calls) < 90  # 15 % of 400, within four deviations
 
 
 def test_same_seed_same_sample() -> None:

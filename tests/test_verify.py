@@ -34,8 +34,12 @@ def finished(
     return open_run(config.out)
 
 
-def test_what_is_the_same_agrees_to_the_bit_and_what_wanders_does_not(finished: Run) -> None:
-    checks = verify_run(finished, sample=3, repeat=2, seed=0, progress=NullProgress())
+def test_what_is_the_same_agrees_to_the_bit_and_what_wanders_does_not(
+    finished: Run, troublesome: Path
+) -> None:
+    checks = verify_run(
+        finished, sample=3, repeat=2, seed=0, progress=NullProgress(), plugins=[troublesome]
+    )
     by_pair = {check.pair_id: check for check in checks}
     assert by_pair["p0"].agrees(0.0)
     assert by_pair["p0"].varies == ""
@@ -60,7 +64,10 @@ def test_the_sample_depends_on_the_seed_only(finished: Run) -> None:
     assert len(picks[0]) == 1
 
 
-def test_exit_code_of_the_command(finished: Run, cli: Callable[..., Any]) -> None:
-    ended = cli("verify", finished.folder, "--sample", "3", "--repeat", "2")
+def test_exit_code_of_the_command(
+    finished: Run, cli: Callable[..., Any], troublesome: Path
+) -> None:
+    command = ("verify", finished.folder, "--sample", "3", "--repeat", "2")
+    ended = cli(*command, "--plugin", troublesome)
     assert ended.code == 1
     assert "2 of 3 rows agree" in ended.out

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imedbench.core.transforms import Affine
+from imedbench.core.transforms import Affine, DenseField
 from imedbench.core.types import Image, Outcome
-from imedbench.runs.worker import CallResult, Task, Worker, WorkerSettings
+from imedbench.runs.calls import CallResult, Task
+from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.worker import MAX_ATTEMPTS, Worker
 
 Act = Callable[[str], Image]
 
@@ -39,8 +41,7 @@ def test_a_good_answer_comes_back_whole(ask: Callable[[str], CallResult]) -> Non
     answer = ask("shift")
     assert answer.outcome is Outcome.OK
     assert answer.reason == ""
-    assert answer.registration is not None
-    transform = answer.registration.fixed_from_moving
+    transform = answer.transform
     assert isinstance(transform, Affine)
     assert transform.apply([[0, 0]]).tolist() == [[2, 0]]
     assert answer.latency_ms is not None
@@ -56,7 +57,7 @@ def test_a_good_answer_comes_back_whole(ask: Callable[[str], CallResult]) -> Non
         ("memory-error", Outcome.OUT_OF_MEMORY, "MemoryError: cannot allocate 1 TiB"),
         ("wrong-type", Outcome.CRASH, "it returned ndarray, not a Registration"),
         ("matrix", Outcome.CRASH, "fixed_from_moving must be a Transform, this one is a ndarray"),
-        ("unsendable", Outcome.CRASH, "its answer cannot be sent"),
+        ("unsendable", Outcome.CRASH, "matches must be Matches, they are a function"),
         ("threads", Outcome.NO_TRANSFORM, "3"),
     ],
 )
@@ -76,7 +77,7 @@ def test_what_a_method_may_do_without_dying(
     [
         ("exit", Outcome.CRASH, "the process died (exit 7)"),
         ("segfault", Outcome.CRASH, "the process died (SIGSEGV)"),
-        ("sigkill", Outcome.OUT_OF_MEMORY, "killed"),
+        ("sigkill", Outcome.CRASH, f"the process was ended (SIGKILL), {MAX_ATTEMPTS} times"),
     ],
 )
 def test_a_death_is_one_answer_and_the_next_call_has_a_new_process(
@@ -88,25 +89,42 @@ def test_a_death_is_one_answer_and_the_next_call_has_a_new_process(
     assert ask("shift").outcome is Outcome.OK
 
 
-def test_what_a_plugin_defines_itself_can_be_sent(ask: Callable[[str], CallResult]) -> None:
-    answer = ask("own-transform")
-    assert answer.registration is not None, answer.reason
-    assert type(answer.registration.fixed_from_moving).__name__ == "OwnTransform"
+def test_what_a_plugin_defines_itself_is_put_in_our_terms(ask: Callable[[str], CallResult]) -> None:
+    matrix = ask("own-matrix").transform
+    assert type(matrix) is Affine
+    assert matrix.apply([[0, 0]]).tolist() == [[3, 0]]
+    own = ask("own-transform").transform
+    assert type(own) is DenseField
+    assert own.apply([[10, 20]])[0] == pytest.approx([10 + np.sin(1), 20])
+
+
+def test_a_transform_that_raises_is_a_crash_of_that_pair(
+    ask: Callable[[str], CallResult],
+) -> None:
+    answer = ask("broken-transform")
+    assert answer.outcome is Outcome.CRASH
+    assert "its transform raised ZeroDivisionError" in answer.reason
+
+
+def test_the_first_call_of_a_process_is_made_twice_where_it_is_timed(
+    troublesome: Path, act: Act
+) -> None:
+    for warm_up, calls in ((True, "2"), (False, "1")):
+        worker = Worker(WorkerSettings("troublesome", (troublesome,), warm_up=warm_up), 20)
+        assert worker.call(Task(act("count"), act("octa"), 0)).reason == f"call {calls}"
+        worker.close()
 
 
 def test_numbers_of_numpy_become_pythons(ask: Callable[[str], CallResult]) -> None:
     answer = ask("numpy-values")
-    assert answer.registration is not None, answer.reason
-    values = answer.registration.diagnostics.values
-    assert [type(v) for v in values.values()] == [int, float, bool]
+    assert [type(v) for v in answer.details.values()] == [int, float, bool]
 
 
 def test_the_seed_is_all_that_chance_depends_on(worker: Worker, act: Act) -> None:
     def shift(seed: int) -> float:
-        registration = worker.call(Task(act("random"), act("octa"), seed)).registration
-        assert registration is not None
-        assert registration.fixed_from_moving is not None
-        return float(registration.fixed_from_moving.apply([[0, 0]])[0, 0])
+        transform = worker.call(Task(act("random"), act("octa"), seed)).transform
+        assert transform is not None
+        return float(transform.apply([[0, 0]])[0, 0])
 
     first = shift(1)
     assert shift(2) != first
@@ -131,7 +149,7 @@ def test_a_hanging_method_is_ended(troublesome: Path, act: Act) -> None:
     answer = worker.call(Task(act("hang"), act("octa"), 0))
     assert (answer.outcome, answer.reason) == (Outcome.TIMEOUT, "no answer within 1 s")
     assert process is not None
-    assert not process.is_alive()
+    assert process.returncode is not None
     worker.close()
 
 
@@ -191,7 +209,9 @@ import sys, threading, time
 from pathlib import Path
 import numpy as np
 from imedbench.core.types import Image
-from imedbench.runs.worker import Task, Worker, WorkerSettings
+from imedbench.runs.calls import Task
+from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.worker import Worker
 
 if __name__ == "__main__":
     worker = Worker(WorkerSettings("troublesome", (Path(sys.argv[1]),)), 60)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from imedbench.core.datasets import DatasetInfo, PairRef
 from imedbench.core.perceptual import known_images
 from imedbench.core.translation import TranslatorInfo, was_translated
-from imedbench.core.types import MethodInfo
+from imedbench.core.types import MethodInfo, Split
 
-Looks = Mapping[tuple[str, str], Sequence[str]]
+Looks = Mapping[tuple[Split, str], Sequence[str]]
 """Perceptual hashes of the images of a pair, by split and pair id."""
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import pandas as pd
 
 from imedbench.analysis.leaks import leak_warnings, translation_remarks
 from imedbench.analysis.tables import pair_table
-from imedbench.core.datasets import Dataset, MissingSplit, open_dataset
+from imedbench.core.datasets import Dataset, open_dataset
 from imedbench.core.errors import BadInput
-from imedbench.core.perceptual import perceptual_hash
 from imedbench.core.progress import Progress
-from imedbench.core.registry import load_plugin_file
-from imedbench.runs.config import RunConfig, read_run
+from imedbench.runs.config import read_run
+from imedbench.runs.pairs import KeptPairs
 from imedbench.runs.scoring import score
 from imedbench.runs.store import Store
 
@@ -39,50 +37,51 @@ class Run:
     store: Store
 
     def warnings(self) -> list[str]:
-        """What a reader of any table of this run must know: methods judged on eyes they know."""
+        """Say what a reader of any table of this run must know: methods judged on known eyes."""
         refs = self.store.pairs()
-        return leak_warnings(self.store.methods(), self.dataset.info, refs, self._looks)
+        looks = {pair: known.looks.split() for pair, known in self.store.hashes().items()}
+        return leak_warnings(self.store.methods(), self.dataset.info, refs, looks)
 
     def remarks(self) -> list[str]:
         """Say what a reader of any table should know of the data, such as who translated it."""
         return translation_remarks(self.dataset.info, self.store.pairs())
 
-    @cached_property
-    def _looks(self) -> dict[tuple[str, str], list[str]]:
-        """Perceptual hashes of the images, read only where a method is known by its own."""
-        methods = [*self.store.methods().values(), self.dataset.info.translator]
-        if not any(known and known.training_images for known in methods):
-            return {}
-        looks: dict[tuple[str, str], list[str]] = {}
-        for ref in self.store.pairs():
-            pair = self.dataset.load(ref)
-            looks[ref.split, ref.pair_id] = [*map(perceptual_hash, (pair.fixed, pair.moving))]
-        return looks
-
     def table(self) -> pd.DataFrame:
-        """One row for each method, split and pair; see `imedbench.analysis.tables.pair_table`."""
+        """Read one row for each method, split and pair; see `pair_table`."""
         return pair_table(self.store)
 
 
-def open_run(folder: Path, data: str | None = None) -> Run:
+def open_run(folder: Path, data: str | None = None, dataset: Dataset | None = None) -> Run:
     """Open a run folder and the data set it was made on.
+
+    The run's plugins are not loaded: stored rows can be read without them, and a folder may come
+    from anybody.
 
     Args:
         folder: the run folder.
         data: where the data set is now, if it moved.
+        dataset: the data set, if it is open already.
 
     Raises:
         BadInput: when the folder holds no run, or the data set is not where it was.
     """
     settings = read_run(folder)
-    for plugin in settings["plugins"]:
-        load_plugin_file(Path(plugin))
     spec = data or settings["config"]["data"]
     try:
-        dataset = open_dataset(spec)
+        opened = dataset or open_dataset(spec)
     except BadInput as error:
-        raise BadInput(f"{folder}: its data cannot be opened ({error}); say --data") from error
-    return Run(folder, settings, dataset, Store(folder))
+        hint = plugin_hint(settings)
+        raise BadInput(
+            f"{folder}: its data cannot be opened ({error}); say --data{hint}"
+        ) from error
+    pairs = opened if isinstance(opened, KeptPairs) else KeptPairs(opened)
+    return Run(folder, settings, pairs, Store(folder))
+
+
+def plugin_hint(settings: dict[str, Any]) -> str:
+    """Say how to load the plugins that a run was made with, if it was made with any."""
+    options = " ".join(f"--plugin {file}" for file in settings["plugins"])
+    return f"; plugins of a run are loaded when they are named: say {options}" if options else ""
 
 
 def score_run(run: Run, metrics: Sequence[str], progress: Progress | None = None) -> None:
@@ -90,30 +89,3 @@ def score_run(run: Run, metrics: Sequence[str], progress: Progress | None = None
     from imedbench.metrics.reference_vessels import reference_vessels
 
     score(run.store, run.dataset, metrics, reference_vessels, progress)
-
-
-def offered_splits(
-    config: RunConfig, dataset: Dataset, every_split: bool
-) -> tuple[RunConfig, list[str]]:
-    """Leave out the splits a data set does not have, and say why.
-
-    Args:
-        config: with the splits asked for.
-        dataset: opened.
-        every_split: whether "all there are" was meant; if not, a missing one is an error.
-
-    Raises:
-        MissingSplit: when a split asked for by name is missing, or all are.
-    """
-    present, reasons = [], []
-    for split in config.splits:
-        try:
-            dataset.refs(split)
-            present.append(split)
-        except MissingSplit as error:
-            if not every_split:
-                raise
-            reasons.append(str(error))
-    if not present:
-        raise MissingSplit("; ".join(reasons))
-    return replace(config, splits=tuple(present)), reasons

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from imedbench.analysis.run import Run
+from imedbench.analysis.run import Run, plugin_hint
 from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
+from imedbench.core.options import PluginSpec
 from imedbench.core.progress import Progress
-from imedbench.core.transforms import SingularTransformError, Transform
-from imedbench.core.types import ImagePair, Outcome, Registration
+from imedbench.core.registry import METHODS
+from imedbench.core.transforms import SingularTransformError, Transform, to_bytes
+from imedbench.core.types import ImagePair, Outcome
+from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.hashing import seed_for
-from imedbench.runs.store import Prediction
-from imedbench.runs.validity import check_transform
-from imedbench.runs.worker import CallResult, Task, Worker, WorkerSettings
+from imedbench.runs.rows import Prediction
+from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.worker import Worker
 
 _GRID = 9  # points a side of the moving image at which two transforms are compared
 
@@ -53,7 +57,15 @@ class Check:
         return same and moved <= tolerance_px
 
 
-def verify_run(run: Run, *, sample: int, repeat: int, seed: int, progress: Progress) -> list[Check]:
+def verify_run(
+    run: Run,
+    *,
+    sample: int,
+    repeat: int,
+    seed: int,
+    progress: Progress,
+    plugins: Sequence[Path] = (),
+) -> list[Check]:
     """Compute a sample of rows again, on this machine, with the run's own settings.
 
     Args:
@@ -62,9 +74,10 @@ def verify_run(run: Run, *, sample: int, repeat: int, seed: int, progress: Progr
         repeat: times each; more than one also compares the repeats with one another.
         seed: of the choice.
         progress: is told of every row.
+        plugins: files that bring methods of the run.
 
     Raises:
-        BadInput: when the run has no rows.
+        BadInput: when the run has no rows, or one of its methods is not known here.
     """
     rng = np.random.default_rng(seed)
     by_method: dict[str, list[Prediction]] = {}
@@ -73,48 +86,56 @@ def verify_run(run: Run, *, sample: int, repeat: int, seed: int, progress: Progr
             by_method.setdefault(row.method, []).append(row)
     if not by_method:
         raise BadInput(f"{run.folder}: no rows to verify")
+    for method in by_method:
+        try:
+            METHODS.factory(PluginSpec.parse(method).name)
+        except BadInput as error:
+            raise BadInput(f"{run.folder}: {error}{plugin_hint(run.settings)}") from error
     chosen = {
         method: [rows[i] for i in sorted(rng.permutation(len(rows))[:sample])]
         for method, rows in by_method.items()
     }
     progress.begin(sum(map(len, chosen.values())))
+    config = run.settings["config"]
     return [
-        check for m, rows in chosen.items() for check in _checks(run, m, rows, repeat, progress)
+        check
+        for method, rows in chosen.items()
+        for check in _checks(
+            run,
+            WorkerSettings(method, plugins, config["device"], config["threads"]),
+            rows,
+            repeat,
+            progress,
+        )
     ]
 
 
 def _checks(
-    run: Run, method: str, rows: Sequence[Prediction], repeat: int, progress: Progress
+    run: Run,
+    settings: WorkerSettings,
+    rows: Sequence[Prediction],
+    repeat: int,
+    progress: Progress,
 ) -> Iterator[Check]:
     config = run.settings["config"]
-    plugins = [Path(plugin) for plugin in run.settings.get("plugins", [])]
-    settings = WorkerSettings(method, plugins, config["device"], config["threads"])
-    worker = Worker(settings, config["timeout_s"])
     refs: dict[tuple[str, str], PairRef] = {
         (ref.split, ref.pair_id): ref for ref in run.store.pairs()
     }
-    progress.method(method)
-    try:
+    progress.method(settings.method)
+    with closing(Worker(settings, config["timeout_s"])) as worker:
         for row in rows:
-            ref = refs[row.split, row.pair_id]
-            pair = run.dataset.load(ref)
-            answers = [worker.call(_task(config["seed"], ref, pair)) for _ in range(repeat)]
-            yield _check(row, pair, answers)
-            progress.row(method, row.pair_id)
-    finally:
-        worker.close()
+            pair = run.dataset.load(refs[row.split, row.pair_id])
+            seed = seed_for(config["seed"], row.split, row.pair_id)
+            task = Task(pair.fixed, pair.moving, seed)
+            yield _check(row, pair, [worker.call(task) for _ in range(repeat)])
+            progress.row(settings.method, row.pair_id)
 
 
-def _task(seed: int, ref: PairRef, pair: ImagePair) -> Task:
-    return Task(pair.fixed, pair.moving, seed_for(seed, ref.split, ref.pair_id))
-
-
-def _check(row: Prediction, pair: ImagePair, answers: Sequence[CallResult]) -> Check:
-    outcomes = tuple(_outcome(answer, pair) for answer in answers)
-    transforms = [a.registration.fixed_from_moving if a.registration else None for a in answers]
-    distances = [_distance(row.transform, transform, pair) for transform in transforms]
+def _check(row: Prediction, pair: ImagePair, results: Sequence[CallResult]) -> Check:
+    outcomes = tuple(result.outcome for result in results)
+    distances = [_distance(row.transform, result.transform, pair) for result in results]
     known = [d for d in distances if not np.isnan(d)]
-    varies = _first_difference([a.registration for a in answers])
+    varies = _first_difference(results)
     if not varies and (max(known, default=0.0) > 0 or any(o is not row.outcome for o in outcomes)):
         varies = "transform" if all(o is row.outcome for o in outcomes) else "outcome"
     return Check(
@@ -126,13 +147,6 @@ def _check(row: Prediction, pair: ImagePair, answers: Sequence[CallResult]) -> C
         largest_px=max(known, default=np.nan),
         varies=varies,
     )
-
-
-def _outcome(answer: CallResult, pair: ImagePair) -> Outcome:
-    transform = answer.registration.fixed_from_moving if answer.registration else None
-    if transform is None:
-        return answer.outcome
-    return check_transform(transform, pair.fixed.shape, pair.moving.shape)[0]
 
 
 def _distance(a: Transform | None, b: Transform | None, pair: ImagePair) -> float:
@@ -150,24 +164,22 @@ def _distance(a: Transform | None, b: Transform | None, pair: ImagePair) -> floa
     return float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan
 
 
-def _first_difference(results: Sequence[Registration | None]) -> str:
+def _first_difference(results: Sequence[CallResult]) -> str:
     """What differs first between repeats, bit by bit."""
-    if any(r is None for r in results):
-        return "" if all(r is None for r in results) else "outcome"
-    first, *others = (_parts(r) for r in results if r is not None)
+    first, *others = map(_parts, results)
     for name, content in first.items():
         if any(other[name] != content for other in others):
             return name
     return ""
 
 
-def _parts(result: Registration) -> dict[str, object]:
-    shown, transform = result.diagnostics, result.fixed_from_moving
-    matches = shown.matches
+def _parts(result: CallResult) -> dict[str, object]:
+    """What can differ, in the order methods make it."""
+    transform = result.transform
     return {
-        "pictures": {name: picture.tobytes() for name, picture in shown.images.items()},
-        "matches": matches and (matches.moving.tobytes(), matches.fixed.tobytes()),
-        "values": dict(shown.values),
-        "transform": transform
-        and transform.apply([[0, 0], [100, 0], [0, 100], [90, 80]]).tobytes(),
+        "pictures": result.pictures,
+        "matches": result.matches,
+        "values": result.details,
+        "transform": transform and to_bytes(transform),
+        "outcome": result.outcome,
     }

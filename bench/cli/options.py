@@ -38,6 +38,11 @@ PluginsOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", "-d", help="Where the data set is now, if it moved."),
+]
+TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds a pair may take.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 

@@ -12,12 +12,13 @@ from imedbench.cli.options import (
     DeviceOption,
     JsonOption,
     PluginsOption,
+    TimeoutOption,
     check_device,
     load_plugins,
     note_acceptance,
 )
 
-NO_TRANSFORM = 1  # exit code
+NO_TRANSFORM, CRASHED = 1, 3  # exit codes
 
 
 def register_command(
@@ -32,6 +33,7 @@ def register_command(
     fixed_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
     moving_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
     device: DeviceOption = "cpu",
+    timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
     accept_license: AcceptOption = False,
     json: JsonOption = False,
@@ -39,7 +41,7 @@ def register_command(
     """Align one moving image to one fixed image.
 
     Writes warped.png, overlay.png, checkerboard.png and transform.json. Exit code 1 when the method
-    finds no usable transform.
+    finds no usable transform, 3 when it crashes.
 
     Example:
 
@@ -47,20 +49,33 @@ def register_command(
     """
     from imedbench.cli.show import output, print_json, remarks
     from imedbench.core.images import read_image
+    from imedbench.core.transforms import to_dict
     from imedbench.reports.single import write_result
     from imedbench.runs.single import register_pair
+    from imedbench.runs.wire import WorkerSettings
 
-    load_plugins(plugin)
+    plugins = load_plugins(plugin)
     note_acceptance(accept_license)
     images = read_image(fixed, fixed_modality), read_image(moving, moving_modality)
-    result = register_pair(*images, method, check_device(device))
-    files = write_result(out, *images, result.fixed_from_moving, result.as_dict(), result.outcome)
+    settings = WorkerSettings(method, plugins, check_device(device), warm_up=False)
+    result = register_pair(*images, settings, timeout)
+    facts = {
+        "method": method,
+        "outcome": str(result.outcome),
+        "reason": result.reason,
+        "confidence": result.confidence,
+        "latency_ms": result.latency_ms,
+        "fixed_from_moving": result.transform and to_dict(result.transform),
+    }
+    files = write_result(out, *images, result.transform, facts, result.outcome)
+    sure = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     if json:
-        print_json({**result.as_dict(), "files": files})
+        print_json({**facts, "files": files})
     elif files:
-        took = f"{result.latency_ms:.0f} ms"
+        took = f"{result.latency_ms:.0f} ms{sure}"
         output.print(f"{method}: {took}; wrote {', '.join(files)}", highlight=False)
     else:
-        remarks.print(f"{method}: no usable transform: {result.reason}", highlight=False)
+        what = "no usable transform" if result.outcome.is_answer else str(result.outcome)
+        remarks.print(f"{method}: {what}: {result.reason}{sure}", highlight=False)
     if not files:
-        raise typer.Exit(NO_TRANSFORM)
+        raise typer.Exit(NO_TRANSFORM if result.outcome.is_answer else CRASHED)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imedbench.cli.options import RunFolder
+from imedbench.cli.options import DataOption, PluginsOption, RunFolder, load_plugins
 
 
 def report_command(
@@ -18,20 +18,24 @@ def report_command(
             "--out", "-o", help="Folder for report.md and its pictures.", show_default="RUN"
         ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Where the data set is now, if it moved.")
-    ] = None,
+    data: DataOption = None,
+    plugin: PluginsOption = None,
 ) -> None:
-    """Write report.md with tables and pictures.
+    """Write report.md with tables and pictures. Exit code 3 when pairs have no answer.
 
     Example:
 
     imedbench report runs/synthetic
     """
     from imedbench.analysis.run import open_run
+    from imedbench.analysis.tables import incomplete
+    from imedbench.cli.run import end_by
     from imedbench.cli.show import ProgressBar, output
     from imedbench.reports.report import write_report
 
+    load_plugins(plugin)
     with ProgressBar("drawing") as progress:
-        page = write_report(open_run(run, data), out or run, progress)
+        opened = open_run(run, data)
+        page = write_report(opened, out or run, progress)
     output.print(f"wrote {page}", highlight=False)
+    end_by(incomplete(opened.table()))

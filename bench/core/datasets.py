@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -69,7 +70,9 @@ class Dataset(Protocol):
     """Pairs of images with what is known of them.
 
     A class may also offer ``recognises(path) -> bool`` as a static method: then a path given
-    instead of a name opens it with the keyword argument ``root``.
+    instead of a name opens it with the keyword argument ``root``. And it may offer
+    ``fingerprint(ref) -> str``, which tells without reading the images whether a pair can have
+    changed, see `file_fingerprint`: then a finished run is resumed without reading a pair.
     """
 
     @property
@@ -89,6 +92,29 @@ class Dataset(Protocol):
         Raises:
             BadInput: when a file is missing or not an image.
         """
+
+
+def file_fingerprint(files: Iterable[Path], *options: object) -> str:
+    """Tell whether files can have changed, without reading them.
+
+    It stays the same as long as no file's size, time of change or name does: a file that is written
+    anew is noticed, also with its old time put back, and one that is only copied is read again.
+
+    Args:
+        files: everything that reading a pair opens.
+        options: what else the pair is made from.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    parts: list[object] = [*options]
+    for file in files:
+        try:
+            stat = file.stat()
+            parts.append((file.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+        except OSError:
+            parts.append((file.name, "missing"))
+    return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()[:16]
 
 
 def open_dataset(text: str) -> Dataset:

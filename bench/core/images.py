@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,9 @@ class Picture:
 
     pixels: NDArray[Any]
     note: str = ""
+
+
+_QUIET = threading.Lock()  # two threads that put the terminal back would swap it
 
 
 def read_image(path: Path, modality: str = "unknown") -> Image:
@@ -97,6 +104,19 @@ def split_page(path: Path) -> tuple[Path, int | None]:
     if match is None or path.is_file():
         return path, None
     return Path(match["file"]), int(match["page"])
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep off the terminal what libpng and libtiff print past OpenCV's own log."""
+    with _QUIET, open(os.devnull, "wb") as nowhere:
+        terminal = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
@@ -181,7 +201,8 @@ def _by_opencv(path: Path, content: bytes, page: int | None) -> NDArray[Any]:
     import cv2
 
     stored = np.frombuffer(content, np.uint8)
-    found, pages = cv2.imdecodemulti(stored, cv2.IMREAD_UNCHANGED) if stored.size else (False, ())
+    with _quiet_libraries():
+        found, pages = cv2.imdecodemulti(stored, cv2.IMREAD_UNCHANGED) if len(stored) else (0, ())
     if not found or not pages:
         raise BadInput(f"{path}: not a picture that can be read; give a PNG, TIFF or JPEG file")
     pixels = np.asarray(pages[_chosen(path, page, len(pages)) - 1])

@@ -15,7 +15,7 @@ from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Transform, inside, resample, sampling_map
 from imedbench.core.types import GroundTruth, ImagePair, Split
 
-Need = Literal["landmarks", "spacing", "single-modal"]
+Need = Literal["landmarks", "spacing", "single-modal", "swapped"]
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,16 @@ class RegisteredPair:
     Args:
         views: the pair before any transform; many transforms may share it.
         fixed_from_moving: the transform to judge.
+        swapped: what the method found for the pair the other way round, which takes points of the
+            fixed image to the moving one; there for metrics that need it.
     """
 
-    def __init__(self, views: PairViews, fixed_from_moving: Transform) -> None:
+    def __init__(
+        self, views: PairViews, fixed_from_moving: Transform, swapped: Transform | None = None
+    ) -> None:
         self.views = views
         self.fixed_from_moving = fixed_from_moving
+        self.swapped = swapped
 
     @property
     def truth(self) -> GroundTruth:

@@ -1,20 +1,23 @@
-"""Options of plugins as people type them: ``sift:ratio=0.7:model=affine``."""
+"""Settings as people type them: ``sift:ratio=0.7:model=affine``, or the lines of a TOML file."""
 
 from __future__ import annotations
 
 import inspect
 import math
 import re
-import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
+import msgspec
+
 from imedbench.core.errors import BadInput
 
 _OPTION = re.compile(r":(?=[A-Za-z_][A-Za-z0-9_-]*=)")
+_SWITCH = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
+_WANTED = {bool: "say on or off", int: "not a whole number", float: "not a number"}
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,10 @@ def bind_options(factory: Callable[..., Any], spec: PluginSpec, kind: str) -> di
     bound: dict[str, Any] = {}
     for key, text in spec.options.items():
         if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has: {', '.join(known) or 'none'}"
+            hint = suggest(key, known)
             raise BadInput(f"the {kind} {spec.name!r} has no option {key!r}; {hint}")
         try:
-            bound[key] = _converted(text, known[key])
+            bound[key] = convert(text, known[key])
         except ValueError as error:
             raise BadInput(f"{kind} {spec.name!r}, option {key}={text!r}: {error}") from None
     defaults = option_defaults(factory)
@@ -105,36 +107,49 @@ def option_defaults(factory: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
-def _converted(text: str, annotation: Any) -> Any:
-    if get_origin(annotation) in (types.UnionType, typing.Union):
-        if text.lower() == "none":
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is meant, or all of them, as the end of a message."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"it has: {', '.join(names) or 'none'}"
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """Turn typed text, or a value of a TOML file, into an annotated type.
+
+    Args:
+        value: text, or what TOML made of it.
+        kind: ``int``, ``float``, ``bool``, ``str``, ``Path``, a ``Literal`` of strings, a tuple of
+            these, one of them ``| None``, or one ``Annotated`` with limits (`msgspec.Meta`).
+
+    Returns:
+        The value in that type; the words on, yes, off and no are switches, none is None.
+
+    Raises:
+        ValueError: when it does not fit, with what is wanted.
+
+    Example:
+        >>> convert("on", bool), convert("none", int | None), convert([1, 2], tuple[float, ...])
+        (True, None, (1.0, 2.0))
+    """
+    wanted = next((arg for arg in get_args(kind) if arg is not type(None)), kind)
+    plain = kind if get_origin(kind) in (Literal, tuple) else wanted
+    if isinstance(value, str) and plain is not str:
+        if type(None) in get_args(kind) and value.lower() == "none":
             return None
-        annotation = next(arg for arg in get_args(annotation) if arg is not type(None))
-    if get_origin(annotation) is Literal:
-        choices = get_args(annotation)
-        if text not in choices:
-            raise ValueError(f"choose one of {', '.join(map(str, choices))}")
-        return text
-    if annotation is bool:
-        return _truth(text)
-    if annotation in (int, float):
-        return _number(text, annotation)
-    return annotation(text)
-
-
-def _truth(text: str) -> bool:
-    words = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
-    if text.lower() not in words:
-        raise ValueError("say on or off")
-    return words[text.lower()]
-
-
-def _number(text: str, kind: type[int] | type[float]) -> int | float:
-    noun = "whole number" if kind is int else "number"
+        if plain is bool:
+            value = _SWITCH.get(value.lower(), ())
     try:
-        value = kind(text)
-    except ValueError:
-        raise ValueError(f"not a {noun}") from None
-    if math.isnan(value):
-        raise ValueError(f"not a {noun}")
-    return value
+        found = msgspec.convert(
+            value, kind, strict=not isinstance(value, str), dec_hook=lambda kind, v: kind(v)
+        )
+    except msgspec.ValidationError as error:
+        if get_origin(plain) is Literal:
+            choices = ", ".join(map(str, get_args(plain)))
+            raise ValueError(f"choose one of {choices}") from None
+        message = str(error).replace("`", "")
+        limit = re.search("[<>].*", message)
+        raise ValueError(f"must be {limit[0]}" if limit else _WANTED.get(plain, message)) from None
+    if isinstance(found, float) and math.isnan(found):
+        raise ValueError("not a number")
+    return found

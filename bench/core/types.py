@@ -249,7 +249,7 @@ class MethodInfo:
         summary: one line.
         family: kind of transform it returns (``homography``, ``similarity``, ``dense`` …).
         paper: citation or URL of what it implements.
-        code_licence: SPDX name.
+        code_licence: SPDX name; left out, that of the package the method comes in.
         weights_licence: SPDX name, ``none`` where there are no weights.
         trained_on: names of data sets (``octa500/train`` …) its weights have seen.
         training_images: perceptual hashes of the images its weights have seen.
@@ -257,13 +257,14 @@ class MethodInfo:
         weights: hash or revision of the weights, empty where there are none.
         uses_cuda: whether ``prepare("cuda")`` makes a difference.
         version: raise it when results change for a reason the code does not show.
+        package: name and version of the package the method comes in; found out if left out.
     """
 
     name: str
     summary: str
     family: str
     paper: str = ""
-    code_licence: str = "Apache-2.0"
+    code_licence: str = "unknown"
     weights_licence: str = "none"
     trained_on: tuple[str, ...] = ()
     training_images: tuple[str, ...] = ()
@@ -271,6 +272,7 @@ class MethodInfo:
     weights: str = ""
     uses_cuda: bool = False
     version: str = "1"
+    package: str = ""
 
 
 @runtime_checkable
@@ -298,6 +300,7 @@ class Outcome(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     CRASH = "crash"
     SKIPPED = "skipped"
+    UNREADABLE = "unreadable"
 
     @property
     def is_failure(self) -> bool:
@@ -306,7 +309,7 @@ class Outcome(StrEnum):
 
     @property
     def is_answer(self) -> bool:
-        """Whether the method was given its chance: a crash or a skip leaves a run incomplete."""
+        """Whether the method had its chance: a crash, skip or bad file leaves a run incomplete."""
         return self is Outcome.OK or self in _FAILURES
 
 

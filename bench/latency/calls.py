@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from imedbench.core.errors import Declined
-from imedbench.core.stages import Clock, WallClock, collect_stages
-from imedbench.core.types import ImagePair, Method, Outcome, Registration
+from imedbench.core.stages import Clock
+from imedbench.core.types import ImagePair, Method, Outcome
 from imedbench.latency.device import Backend
+from imedbench.runs.calls import Task, call_method
 
 STEADY_WINDOW = 5  # calls
 STEADY_TOLERANCE = 0.05
@@ -36,7 +36,11 @@ class TimedCall:
 
 
 def timed_call(
-    method: Method, pair: ImagePair, backend: Backend, wall: Clock[int] | None = None
+    method: Method,
+    pair: ImagePair,
+    backend: Backend,
+    wall: Clock[int] | None = None,
+    seed: int = 0,
 ) -> TimedCall:
     """Call a method once and time it to the moment its answer is ready on the host.
 
@@ -45,37 +49,17 @@ def timed_call(
         pair: the images.
         backend: the device that has to finish.
         wall: the host's clock.
+        seed: of the method's random numbers.
     """
-    wall = WallClock() if wall is None else wall
-    outcome, reason = Outcome.OK, ""
-    backend.synchronise()  # nothing of an earlier call may still run
-    with collect_stages(backend.stage_clock) as times:
-        start = wall.mark()
-        try:
-            result = method.register(pair.fixed, pair.moving)
-            outcome, reason = _outcome(result)
-        except Exception as error:
-            outcome, reason = _outcome_of_error(error), f"{type(error).__name__}: {error}"
-        backend.synchronise()
-        end = wall.mark()
-    return TimedCall(
-        pair.pair_id, wall.milliseconds(start, end), outcome, times.milliseconds, reason
+    result = call_method(
+        method,
+        Task(pair.fixed, pair.moving, seed),
+        synchronise=backend.synchronise,
+        wall=wall,
+        stage_clock=backend.stage_clock,
     )
-
-
-def _outcome(result: Registration) -> tuple[Outcome, str]:
-    if result.fixed_from_moving is None:
-        return Outcome.NO_TRANSFORM, result.reason
-    return Outcome.OK, ""
-
-
-def _outcome_of_error(error: Exception) -> Outcome:
-    if isinstance(error, Declined):
-        return Outcome.SKIPPED
-    # torch's own out-of-memory error is known by name: torch may not be imported.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Outcome.OUT_OF_MEMORY
-    return Outcome.CRASH
+    assert result.latency_ms is not None
+    return TimedCall(pair.pair_id, result.latency_ms, result.outcome, result.stages, result.reason)
 
 
 @dataclass(frozen=True)

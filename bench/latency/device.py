@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from imedbench.core.errors import BadInput
 from imedbench.core.stages import Clock, WallClock
 from imedbench.latency.settings import Precision
@@ -182,38 +180,6 @@ def autocast(precision: Precision, device: str) -> Iterator[None]:
         yield
 
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@contextlib.contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Hold the numerical libraries to a number of threads.
-
-    Those loaded already are told, those loaded inside find it in the environment.
-    """
-    import cv2
-    from threadpoolctl import threadpool_limits
-
-    torch: Any = sys.modules.get("torch")
-    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
-    environment = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    cv2.setNumThreads(threads)
-    if torch:
-        torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        cv2.setNumThreads(before[0])
-        if torch:
-            torch.set_num_threads(before[1])
-        for name, value in environment.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
 def stated_threads() -> dict[str, int]:
     """Return the number of threads that each loaded library says it uses."""
     import cv2
@@ -226,20 +192,6 @@ def stated_threads() -> dict[str, int]:
         | {"opencv": cv2.getNumThreads()}
         | ({"torch": int(torch.get_num_threads())} if torch else {})
     )
-
-
-def seed_methods(seed: int) -> None:
-    """Seed every generator a method may draw from, so that repeats do the same work."""
-    import random
-
-    import cv2
-
-    random.seed(seed)
-    np.random.seed(seed)
-    cv2.setRNGSeed(seed)
-    torch: Any = sys.modules.get("torch")
-    if torch:
-        torch.manual_seed(seed)
 
 
 def machine_load() -> float | None:

@@ -16,13 +16,12 @@ from imedbench.latency.device import (
     Backend,
     HostMemory,
     autocast,
-    limited_threads,
     machine_load,
-    seed_methods,
     stated_threads,
 )
 from imedbench.latency.settings import LatencySettings, resized
 from imedbench.latency.summary import MemoryUse, MethodLatency, summarise
+from imedbench.runs.environment import limited_threads
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,7 @@ class _Bench:
     host_memory: HostMemory
 
     def call(self, method: Method, pair: ImagePair) -> TimedCall:
-        seed_methods(self.settings.seed)
-        return timed_call(method, pair, self.backend, self.wall)
+        return timed_call(method, pair, self.backend, self.wall, self.settings.seed)
 
     def prepare(self, method: Method) -> _Prepared:
         before = self.backend.device_memory()

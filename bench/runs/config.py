@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from imedbench.core.datasets import Dataset, is_path
+from imedbench.core.datasets import Dataset, MissingSplit, is_path
 from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import Split
 from imedbench.runs.environment import device_name
+from imedbench.runs.files import write_atomically
 
 FILE = "run.json"
 Subset = Literal["all", "train", "test"]
@@ -28,7 +29,7 @@ class RunConfig:
         data: spec of a registered data set, or a path one of them recognises.
         methods: specs of methods.
         out: the run folder.
-        splits: which splits; with ``all_splits`` those the data set has.
+        splits: which splits.
         subset: which part of the data set.
         limit: at most this many pairs a split.
         seed: base of every random number.
@@ -39,6 +40,7 @@ class RunConfig:
         plugins: files with further plugins.
         diagnostics: whether to keep the pictures that methods make.
         recompute: whether to replace rows that were made in another way.
+        swapped: whether to register every pair the other way round as well.
     """
 
     data: str
@@ -55,6 +57,7 @@ class RunConfig:
     plugins: tuple[Path, ...] = ()
     diagnostics: bool = True
     recompute: bool = False
+    swapped: bool = False
 
 
 def default_folder(data: str) -> Path:
@@ -128,11 +131,8 @@ def write_run(config: RunConfig, dataset: Dataset, provenance: dict[str, Any]) -
         "plugins": sorted({*before, *(os.path.abspath(plugin) for plugin in config.plugins)}),
         "provenance": provenance,
     }
-    config.out.mkdir(parents=True, exist_ok=True)
-    unfinished = config.out / f"{FILE}.tmp"
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(config.out / FILE)
+    write_atomically(config.out / FILE, text.encode())
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -150,3 +150,30 @@ def read_run(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path}: damaged ({error}); run again into a new folder") from error
     return dict(content)
+
+
+def offered_splits(
+    config: RunConfig, dataset: Dataset, every_split: bool
+) -> tuple[RunConfig, list[str]]:
+    """Leave out the splits a data set does not have, and say why.
+
+    Args:
+        config: with the splits asked for.
+        dataset: opened.
+        every_split: whether "all there are" was meant; if not, a missing one is an error.
+
+    Raises:
+        MissingSplit: when a split asked for by name is missing, or all are.
+    """
+    present, reasons = [], []
+    for split in config.splits:
+        try:
+            dataset.refs(split)
+            present.append(split)
+        except MissingSplit as error:
+            if not every_split:
+                raise
+            reasons.append(str(error))
+    if not present:
+        raise MissingSplit("; ".join(reasons))
+    return replace(config, splits=tuple(present)), reasons

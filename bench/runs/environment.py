@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
-from importlib import metadata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from imedbench.runs.packages import package_version, packages_of
 
 PACKAGES = (
     "imedbench",
@@ -22,19 +21,97 @@ PACKAGES = (
     "pandas",
     "scipy",
     "torch",
-    "torchmetrics",
 )
 
 
-def provenance(device: str, threads: int) -> dict[str, Any]:
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every generator a method may draw from, so that a call again does the same work."""
+    import random
+
+    import cv2
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+    cv2.setRNGSeed(seed)
+    torch: Any = sys.modules.get("torch")
+    if torch:
+        torch.manual_seed(seed)
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """What tells the numerical libraries their number of threads when they are imported."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Hold the numerical libraries to a number of threads.
+
+    Those loaded already are told, those loaded inside find it in the environment.
+    """
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    torch: Any = sys.modules.get("torch")
+    before = cv2.getNumThreads(), torch.get_num_threads() if torch else 0
+    environment = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(thread_environment(threads))
+    cv2.setNumThreads(threads)
+    if torch:
+        torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        cv2.setNumThreads(before[0])
+        if torch:
+            torch.set_num_threads(before[1])
+        for name, value in environment.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def synchroniser(device: str) -> Callable[[], object]:
+    """What waits until a device has done all its work."""
+    if not device.startswith("cuda"):
+        return lambda: None
+    import torch
+
+    return torch.cuda.synchronize
+
+
+def oom_kills() -> int:
+    """Processes that the system has ended for their memory, where Linux counts them.
+
+    Only a rise of this count tells such an end from a kill by somebody.
+    """
+    counts = 0
+    for path in (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events")):
+        with suppress(OSError):
+            words = path.read_text().split()
+            counts += int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
+    return counts
+
+
+def provenance(
+    device: str, threads: int, factories: Iterable[Callable[..., Any]] = ()
+) -> dict[str, Any]:
     """Everything about the machine and the software that a number may depend on.
 
     Args:
         device: ``cpu`` or ``cuda``.
         threads: per worker.
+        factories: the methods; the packages they come in and import are named as well.
     """
+    imported = {name for factory in factories for name in packages_of(factory)}
+    versions = {name: package_version(name) for name in (*PACKAGES, *sorted(imported))}
     return {
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **versions},
         "device": device,
         "device_name": device_name(device),
         "threads": threads,
@@ -66,57 +143,6 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None  # no git on this machine, or a checkout without a commit: nothing to record
-
-
-def code_hash(factory: Callable[..., Any]) -> str:
-    """Hash of the code of a plugin and, for a wrapper, of what it wraps."""
-    inner = getattr(factory, "inner", None)
-    own = source_hash(factory.__module__)
-    return own if inner is None else f"{own}+{code_hash(inner)}"
-
-
-@cache
-def source_hash(module_name: str) -> str:
-    """Hash of the code a plugin consists of: its own file, or its whole top-level package.
-
-    For a plugin of imedbench that is the methods and the core, so that a change of how results are
-    printed leaves stored predictions valid.
-
-    Args:
-        module_name: the plugin's module, imported already.
-
-    Returns:
-        Sixteen hexadecimal digits.
-    """
-    module = sys.modules[module_name]
-    if module_name.startswith("imedbench."):
-        import imedbench.core
-        import imedbench.methods
-
-        files = [*_sources(imedbench.core), *_sources(imedbench.methods)]
-    else:
-        top = sys.modules.get(module_name.partition(".")[0], module)
-        files = _sources(top) or [Path(str(module.__file__))]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def _sources(package: ModuleType) -> list[Path]:
-    folders = getattr(package, "__path__", [])
-    return sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
-
-
-def _versions() -> dict[str, str]:
-    return {name: _version(name) for name in PACKAGES}
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _git(folder: Path, *arguments: str) -> str:

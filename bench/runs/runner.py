@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from typing import Any
 
 from imedbench.core.datasets import Dataset, PairRef
 from imedbench.core.errors import BadInput, ConfigDrift, Declined
 from imedbench.core.options import PluginSpec
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METHODS
-from imedbench.core.types import ImagePair, MethodInfo, Outcome, Registration
+from imedbench.core.types import MethodInfo, Outcome
+from imedbench.runs.calls import CallResult, Task, as_text
 from imedbench.runs.config import RunConfig, has_drifted, write_run
-from imedbench.runs.diagnostics import remove_diagnostics, save_diagnostics
-from imedbench.runs.environment import code_hash, provenance
-from imedbench.runs.hashing import pair_hash, prediction_key, seed_for
-from imedbench.runs.locking import only_writer
-from imedbench.runs.store import Prediction, Store
-from imedbench.runs.validity import check_transform
-from imedbench.runs.worker import CallResult, Task, Worker, WorkerSettings
+from imedbench.runs.environment import provenance
+from imedbench.runs.executors import WorkerPool
+from imedbench.runs.files import log_file, save_diagnostics
+from imedbench.runs.hashing import prediction_key, seed_for
+from imedbench.runs.packages import code_hash, with_package
+from imedbench.runs.pairs import KeptPairs, PairIndex
+from imedbench.runs.rows import Prediction
+from imedbench.runs.store import Store
+from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.worker import Worker
 
 
 def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -> None:
     """Fill a run folder: what has a row is left alone, what has none is computed.
 
-    Rows of a crash or a skip are no answers and are tried again.
+    Rows of a crash, a skip or an unreadable file are no answers and are tried again.
 
     Args:
         config: what to do.
@@ -39,6 +44,7 @@ def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -
         BadInput: for an unknown method or option, or no pairs, before anything is written; or when
             another process writes to the folder.
         ConfigDrift: when the folder holds rows made in another way.
+        KeyboardInterrupt: after Ctrl-C, when the pairs in flight are finished and stored.
     """
     progress = progress or NullProgress()
     methods = {method.spec: method for method in map(look_up, config.methods)}
@@ -46,17 +52,23 @@ def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -
     if not refs:
         raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
     drifted = has_drifted(config, dataset)
-    with closing(Store(config.out, create=True)) as store, only_writer(config.out):
+    with closing(Store(config.out, create=True)) as store, store.only_writer():
         if drifted:
             store.forget_everything()
         elif config.recompute:
             store.forget_pairs()
-        write_run(config, dataset, provenance(config.device, config.threads))
+        factories = [method.factory for method in methods.values()]
+        write_run(config, dataset, provenance(config.device, config.threads, factories))
         store.set_pairs(refs)
-        progress.begin(len(methods) * len(refs))
-        for method in methods.values():
-            progress.method(method.spec)
-            _MethodRun(config, dataset, store, method, progress).run(refs)
+        pairs = dataset if isinstance(dataset, KeptPairs) else KeptPairs(dataset)
+        index = PairIndex(store, pairs)
+        progress.begin(len(methods) * len(refs) * (1 + config.swapped))
+        with _asked_to_stop() as stop:
+            for method in methods.values():
+                progress.method(method.spec)
+                _MethodRun(config, index, method, progress, stop).run(refs)
+        if stop.is_set():
+            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,13 @@ class MethodHandle:
 
     Args:
         spec: with its options sorted.
+        factory: what builds it.
         code: hash of its source.
         info: what it is; None where it declines to be built here.
     """
 
     spec: str
+    factory: Callable[..., Any]
     code: str
     info: MethodInfo | None
 
@@ -81,16 +95,46 @@ def look_up(text: str) -> MethodHandle:
         BadInput: when there is no such method or option.
     """
     spec = PluginSpec.parse(text)
-    code = code_hash(METHODS.factory(spec.name))
+    factory = METHODS.factory(spec.name)
     try:
-        return MethodHandle(str(spec), code, METHODS.create(spec).info)
+        info = with_package(METHODS.create(spec).info, factory)
     except Declined:  # the worker meets the same and writes the reason into every row
-        return MethodHandle(str(spec), code, None)
+        info = None
+    return MethodHandle(str(spec), factory, code_hash(factory), info)
 
 
 def wanted(config: RunConfig, refs: Sequence[PairRef]) -> list[PairRef]:
     """The pairs of one split that the settings leave."""
     return [r for r in refs if config.subset in ("all", r.subset)][: config.limit]
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one interrupts as usual."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nfinishing the pairs in flight; Ctrl-C again stops at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A row to be made."""
+
+    ref: PairRef
+    key: str
+    swapped: bool
 
 
 class _MethodRun:
@@ -99,110 +143,96 @@ class _MethodRun:
     def __init__(
         self,
         config: RunConfig,
-        dataset: Dataset,
-        store: Store,
+        index: PairIndex,
         method: MethodHandle,
         progress: Progress,
+        stop: threading.Event,
     ) -> None:
-        self.config, self.dataset, self.store = config, dataset, store
-        self.method, self.spec, self.progress = method, method.spec, progress
-        self.stored = store.keys(method.spec)
-        self._lock = threading.Lock()  # one writer at a time
-        self._stopping = threading.Event()
+        self.config, self.index, self.store = config, index, index.store
+        self.method, self.spec, self.progress, self.stop = method, method.spec, progress, stop
+        self.stored = self.store.keys(method.spec)
 
     def run(self, refs: Sequence[PairRef]) -> None:
         """Compute what has no row."""
-        self.store.set_method(self.spec, self.method.info)
-        jobs: SimpleQueue[PairRef] = SimpleQueue()
-        for ref in refs:
-            jobs.put(ref)
-        workers = min(self.config.workers, len(refs))
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(self._drain, jobs) for _ in range(workers)]
-            try:
-                for future in futures:
-                    future.result()
-            finally:  # after Ctrl-C the pairs in flight are finished and no others begun
-                self._stopping.set()
-
-    def _drain(self, jobs: SimpleQueue[PairRef]) -> None:
+        self.store.set_method(self.spec, self.method.info, self.config.splits)
         c = self.config
-        settings = WorkerSettings(self.spec, c.plugins, c.device, c.threads)
-        worker = Worker(settings, c.timeout_s)
-        try:
-            while not self._stopping.is_set():
-                self._complete(jobs.get_nowait(), worker)
-        except Empty:
-            return
-        except BaseException:
-            self._stopping.set()
-            raise
-        finally:
-            worker.close()
+        alone = c.workers == 1
+        settings = WorkerSettings(self.spec, c.plugins, c.device, c.threads, warm_up=alone)
+        log = log_file(c.out, self.spec)
+        with WorkerPool[_Job](lambda: Worker(settings, c.timeout_s, log), c.workers) as pool:
+            for job, result in pool.results(self._jobs(refs)):
+                self._keep(job, result)
 
-    def _complete(self, ref: PairRef, worker: Worker) -> None:
-        """See to it that the pair has a valid row."""
-        pair = self.dataset.load(ref)
-        key = self._key(ref, pair)
-        if not self._has_row(ref, key):
-            seed = seed_for(self.config.seed, ref.split, ref.pair_id)
-            answer = worker.call(Task(pair.fixed, pair.moving, seed))
-            prediction = self._judged(ref, pair, key, answer)
-            with self._lock:
-                if answer.registration is not None and self.config.diagnostics:
-                    save_diagnostics(self.config.out, key, answer.registration.diagnostics)
-                self.store.add_prediction(prediction)
-        self.progress.row(self.spec, ref.pair_id)
+    def _jobs(self, refs: Sequence[PairRef]) -> Iterator[tuple[_Job, Task]]:
+        """What is to be computed; a pair that cannot be read gets its row here."""
+        for ref in refs:
+            for swapped in (False, True)[: 1 + self.config.swapped]:
+                if self.stop.is_set():
+                    return
+                try:
+                    job = _Job(ref, self._key(ref, self.index.hashes(ref).images, swapped), swapped)
+                    if self._has_row(job):
+                        self.progress.row(self.spec, ref.pair_id)
+                        continue
+                    pair = self.index.pairs.load(ref)
+                except ConfigDrift:
+                    raise
+                except Exception as error:  # a data set may be a plugin
+                    job = _Job(ref, self._key(ref, "", swapped), swapped)
+                    self._has_row(job)
+                    self._keep(job, CallResult(Outcome.UNREADABLE, as_text(error)))
+                    continue
+                seed = seed_for(self.config.seed, ref.split, ref.pair_id)
+                task = Task(pair.fixed, pair.moving, seed)
+                yield job, task.swapped() if swapped else task
 
-    def _key(self, ref: PairRef, pair: ImagePair) -> str:
-        data, method = self.dataset.info, self.method.info
+    def _key(self, ref: PairRef, images: str, swapped: bool) -> str:
+        data, method = self.index.pairs.info, self.method.info
         return prediction_key(
             method=self.spec,
             code=self.method.code,
             weights=method.weights if method else "",
             version=method.version if method else "",
-            data=f"{data.name} {data.version} {ref.split}",
-            pair=pair_hash(pair),
+            data=f"{data.name} {data.version} {ref.split} {ref.pair_id}{' swapped' * swapped}",
+            pair=images,
             seed=self.config.seed,
         )
 
-    def _has_row(self, ref: PairRef, key: str) -> bool:
+    def _has_row(self, job: _Job) -> bool:
         """Whether the stored row, if any, is an answer; one that is not is taken out."""
-        if (ref.split, ref.pair_id) not in self.stored:
+        old = self.stored.get((job.ref.split, job.ref.pair_id, job.swapped))
+        if old is None:
             return False
-        old_key, outcome = self.stored[ref.split, ref.pair_id]
-        if old_key == key and outcome.is_answer:
+        old_key, outcome = old
+        if old_key == job.key and outcome.is_answer:
             return True
-        if old_key != key and outcome.is_answer and not self.config.recompute:
+        if old_key != job.key and outcome.is_answer and not self.config.recompute:
             raise ConfigDrift(
-                f"{self.config.out}: its row of {self.spec} on {ref.pair_id} was made with other"
-                " code, weights or images; give another --out, or --recompute to replace it"
+                f"{self.config.out}: its row of {self.spec} on {job.ref.pair_id} was made with"
+                " other code, weights or images; give another --out, or --recompute to replace it"
             )
-        with self._lock:
-            self.store.remove(old_key)
-            remove_diagnostics(self.config.out, old_key)
+        self.store.remove(old_key)
         return False
 
-    def _judged(self, ref: PairRef, pair: ImagePair, key: str, answer: CallResult) -> Prediction:
-        outcome, reason = answer.outcome, answer.reason
-        result = answer.registration or Registration.failed("none")
-        if result.fixed_from_moving is not None:
-            transform = result.fixed_from_moving
-            try:
-                outcome, reason = check_transform(transform, pair.fixed.shape, pair.moving.shape)
-            except Exception as error:  # a plugin may bring a transform of its own
-                outcome, reason = Outcome.CRASH, f"its transform raised {error!r}"
-        return Prediction(
-            key=key,
-            method=self.spec,
-            split=ref.split,
-            pair_id=ref.pair_id,
-            outcome=outcome,
-            reason=reason,
-            transform=result.fixed_from_moving,
-            confidence=result.confidence,
-            latency_ms=answer.latency_ms,
-            timed_alone=self.config.workers == 1,
-            stages=answer.stages,
-            details=dict(result.diagnostics.values),
+    def _keep(self, job: _Job, result: CallResult) -> None:
+        """Store what came of a job."""
+        if self.config.diagnostics and not job.swapped:
+            save_diagnostics(self.config.out, job.key, result.pictures, result.matches)
+        self.store.add_prediction(
+            Prediction(
+                key=job.key,
+                method=self.spec,
+                split=job.ref.split,
+                pair_id=job.ref.pair_id,
+                swapped=job.swapped,
+                outcome=result.outcome,
+                reason=result.reason,
+                transform=result.transform,
+                confidence=result.confidence,
+                latency_ms=result.latency_ms if result.outcome.is_answer else None,
+                timed_alone=self.config.workers == 1,
+                stages=result.stages,
+                details=result.details,
+            )
         )
+        self.progress.row(self.spec, job.ref.pair_id)

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
+from imedbench.core.arrays import plain
 from imedbench.core.datasets import Dataset, PairRef
 from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselReader
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METRICS
-from imedbench.core.transforms import Affine
+from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair, Outcome
-from imedbench.runs.hashing import truth_hash
-from imedbench.runs.store import Prediction, Score, Store
+from imedbench.runs.calls import as_text, describe
+from imedbench.runs.pairs import KeptPairs, PairIndex
+from imedbench.runs.rows import Prediction, Score
+from imedbench.runs.store import Store
 
-
-@dataclass(frozen=True)
-class _Known:
-    """What says that a stored score is still good."""
-
-    version: str
-    truth: str
+_Value = tuple[float | None, str]  # of a metric, and why there is none
+NOT_SWAPPED = "needs the pair the other way round as well: run with --swapped"
 
 
 def score(
@@ -35,7 +32,8 @@ def score(
     """Score what has no up-to-date score yet.
 
     A failed pair gets no value, and beside it what the images score left as they are: tables
-    charge that to the failure.
+    charge that to the failure. A metric that raises, or gives no finite number, has no value
+    either, and the reason is stored. Pairs whose scores are all up to date are not read.
 
     Args:
         store: of the run.
@@ -45,76 +43,143 @@ def score(
         progress: is told of every pair.
 
     Raises:
-        BadInput: for an unknown metric or an image that cannot be read.
+        BadInput: for an unknown metric, or when another process writes to the folder.
     """
     progress = progress or NullProgress()
     chosen = [METRICS.create(name) for name in metrics]
     rows: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
-    for prediction in store.predictions():
-        if prediction.outcome.is_answer:
-            rows[prediction.split, prediction.pair_id].append(prediction)
-    known = {(s.prediction, s.metric): _Known(s.version, s.truth) for s in store.scores()}
+    for row in store.predictions(transforms=False):
+        if row.outcome.is_answer:
+            rows[row.split, row.pair_id].append(row)
     pairs = [ref for ref in store.pairs() if (ref.split, ref.pair_id) in rows]
     progress.begin(len(pairs))
-    for ref in pairs:
-        pair = dataset.load(ref)
-        scorer = _PairScorer(ref, pair, chosen, read_vessels)
-        for prediction in rows[ref.split, ref.pair_id]:
-            store.add_scores(scorer.missing(prediction, known))
-        progress.row("scoring", ref.pair_id)
+    with store.only_writer():
+        scoring = _Scoring(store, dataset, chosen, read_vessels)
+        for ref in pairs:
+            store.add_scores(scoring.missing(ref, rows[ref.split, ref.pair_id]))
+            progress.row("scoring", ref.pair_id)
 
 
-class _PairScorer:
-    """The metrics of one pair; those of the identity are computed once, and only if needed."""
+class _Scoring:
+    """What the pairs of one run share while they are scored."""
 
     def __init__(
-        self, ref: PairRef, pair: ImagePair, metrics: Sequence[Metric], read_vessels: VesselReader
+        self,
+        store: Store,
+        dataset: Dataset,
+        metrics: Sequence[Metric],
+        read_vessels: VesselReader,
     ) -> None:
+        self.store, self.metrics, self.read_vessels = store, metrics, read_vessels
+        self.pairs = dataset if isinstance(dataset, KeptPairs) else KeptPairs(dataset)
+        self.index = PairIndex(store, self.pairs)
+        self.known = {(s.prediction, s.metric): (s.version, s.truth) for s in store.scores()}
+        self.swapped = {
+            (row.method, row.split, row.pair_id): row
+            for row in store.predictions(swapped=True, transforms=False)
+        }
+
+    def missing(self, ref: PairRef, rows: Sequence[Prediction]) -> list[Score]:
+        """The scores that the rows of one pair lack or that are out of date."""
+        try:
+            hashes = self.index.hashes(ref)
+            wanted = [
+                (row, metric, truth)
+                for row in rows
+                for metric in self.metrics
+                if metric.info.needs <= {"swapped", ref.split, *hashes.offers.split()}
+                if self.known.get((row.key, metric.info.name))
+                != (metric.info.version, truth := self._truth(row, metric, hashes.truth))
+            ]
+            scorer = PairScorer(self.pairs.load(ref), ref, self.read_vessels) if wanted else None
+        except Exception as error:  # of a data set, which may be a plugin
+            return [
+                Score(row.key, m.info.name, m.info.version, "unread", None, None, as_text(error))
+                for row in rows
+                for m in self.metrics
+            ]
+        return [self._score(scorer, *what) for what in wanted] if scorer else []
+
+    def _truth(self, row: Prediction, metric: Metric, truth: str) -> str:
+        """What a score was computed from beside the prediction."""
+        other = self.swapped.get((row.method, row.split, row.pair_id))
+        return f"{truth} {other.key}" if other and "swapped" in metric.info.needs else truth
+
+    def _score(self, scorer: PairScorer, row: Prediction, metric: Metric, truth: str) -> Score:
+        value, reason = None, ""
+        if row.outcome is Outcome.OK:
+            value, reason = self._value(scorer, row, metric)
+        identity, why = scorer.identity(metric)
+        reason = reason or (why and f"left as it is: {why}")
+        name, version = metric.info.name, metric.info.version
+        return Score(row.key, name, version, truth, value, identity, reason)
+
+    def _value(self, scorer: PairScorer, row: Prediction, metric: Metric) -> _Value:
+        other = None
+        if "swapped" in metric.info.needs:
+            swapped = self.swapped.get((row.method, row.split, row.pair_id))
+            if swapped is None:
+                return None, NOT_SWAPPED
+            if swapped.outcome is not Outcome.OK:
+                return None, f"the other way round: {swapped.outcome}, {swapped.reason}"
+            other = self.store.transform(swapped.key)
+        return scorer.value(metric, row.key, lambda: self.store.transform(row.key), other)
+
+
+class PairScorer:
+    """The metrics of one pair; what several of them need is computed once, and only if asked.
+
+    Args:
+        pair: with its ground truth.
+        ref: where it comes from.
+        read_vessels: the reference reader of vessels.
+    """
+
+    def __init__(self, pair: ImagePair, ref: PairRef, read_vessels: VesselReader) -> None:
         self.views = PairViews(pair, ref.split, read_vessels)
-        self.metrics = [m for m in metrics if _applies(m, ref, pair)]
-        self.truth = truth_hash(pair)
-        self._identity = RegisteredPair(self.views, Affine.identity())
-        self._identity_values: dict[str, float | None] = {}
+        unmoved = Affine.identity()
+        self._identity = RegisteredPair(self.views, unmoved, unmoved)
+        self._identity_values: dict[str, _Value] = {}
+        self._cases: dict[str, RegisteredPair] = {}
 
-    def missing(
-        self, prediction: Prediction, known: dict[tuple[str, str], _Known]
-    ) -> Iterator[Score]:
-        """The scores a prediction lacks or that are out of date."""
-        wanted = [
-            m
-            for m in self.metrics
-            if known.get((prediction.key, m.info.name)) != _Known(m.info.version, self.truth)
-        ]
-        case = None
-        if prediction.outcome is Outcome.OK and prediction.transform is not None:
-            case = RegisteredPair(self.views, prediction.transform)
-        for metric in wanted:
-            name = metric.info.name
-            value = _number(metric.compute(case)) if case is not None else None
-            yield Score(
-                prediction.key,
-                name,
-                metric.info.version,
-                self.truth,
-                value,
-                self._identity_value(metric),
-            )
+    def value(
+        self,
+        metric: Metric,
+        key: str,
+        transform: Callable[[], Transform],
+        swapped: Transform | None = None,
+    ) -> _Value:
+        """One metric of one prediction.
 
-    def _identity_value(self, metric: Metric) -> float | None:
+        Args:
+            metric: which.
+            key: the prediction's.
+            transform: reads what the method found.
+            swapped: what it found for the pair the other way round.
+        """
+        if swapped is not None:
+            return _compute(metric, RegisteredPair(self.views, transform(), swapped))
+        if key not in self._cases:
+            self._cases = {key: RegisteredPair(self.views, transform())}
+        return _compute(metric, self._cases[key])
+
+    def identity(self, metric: Metric) -> _Value:
+        """One metric of the pair left as it is."""
         name = metric.info.name
         if name not in self._identity_values:
-            self._identity_values[name] = _number(metric.compute(self._identity))
+            self._identity_values[name] = _compute(metric, self._identity)
         return self._identity_values[name]
 
 
-def _applies(metric: Metric, ref: PairRef, pair: ImagePair) -> bool:
-    has = {
-        "landmarks": pair.truth.moving_points is not None,
-        "spacing": pair.truth.spacing_um is not None,
-        "single-modal": ref.split == "single-modal",
-    }
-    return all(has[need] for need in metric.info.needs)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+def _compute(metric: Metric, case: RegisteredPair) -> _Value:
+    """A metric's value, or the reason for none: it may be a stranger's."""
+    try:
+        value = metric.compute(case)
+        number = plain(value) if not isinstance(value, float) else value
+    except Exception as error:
+        return None, f"{metric.info.name} raised {describe(error)}"
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return None, f"{metric.info.name} returned {as_text(value, 40)!r}, which is no number"
+    if math.isfinite(number):
+        return float(number), ""
+    return None, "undefined for this pair" if math.isnan(number) else "infinite"

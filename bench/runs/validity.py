@@ -1,22 +1,88 @@
-"""Whether a transform is fit to be judged at all."""
+"""Whether a transform is fit to be judged at all, and in a form that can be kept."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.errors import ContractError
 from imedbench.core.transforms import (
+    Affine,
+    DenseField,
     Homography,
     SingularTransformError,
     Transform,
     jacobian_determinant,
+    pixel_grid,
 )
 from imedbench.core.types import Outcome
 
-SCALE_RANGE = (0.2, 5.0)
+MAX_SCALE = 5.0
+"""Largest enlargement of a moving pixel, or of the whole image, whichever is the larger; and the
+inverse. A 304 px OCTA scan of 6 mm lies on a 3072 px photograph of 45° at about ten; a method that
+collapses usually ends beyond a hundred, or below a hundredth."""
 MAX_FOLDING = 0.05
 MIN_OVERLAP = 0.10
 _GRID = 64  # points a side: enough to see folding of 5 %, cheap enough to run on every pair
+
+
+def scale_limits(
+    fixed_shape: tuple[int, int], moving_shape: tuple[int, int]
+) -> tuple[float, float]:
+    """Smallest and largest believable scale of a transform between images of these sizes.
+
+    The two images may show the same field, when scale is the ratio of their sizes, or the same
+    detail, when it is 1; `MAX_SCALE` is allowed beyond either.
+
+    Args:
+        fixed_shape: height and width of the fixed image, px.
+        moving_shape: height and width of the moving image, px.
+
+    Example:
+        >>> scale_limits((3072, 3072), (307, 307))[1] > 20
+        True
+        >>> scale_limits((304, 304), (304, 304))
+        (0.2, 5.0)
+    """
+    same_field = float(np.sqrt(np.prod(fixed_shape) / np.prod(moving_shape)))
+    return min(1.0, same_field) / MAX_SCALE, max(1.0, same_field) * MAX_SCALE
+
+
+def own_kind(transform: Transform, moving_shape: tuple[int, int]) -> Transform:
+    """Turn a transform of a plugin's own kind into one of imedbench's that does the same.
+
+    A matrix stays a matrix; anything else becomes the dense field that it makes on the moving
+    image. A projective map that has the whole image behind its horizon gets the other sign: its
+    matrix and the negative of it are the same map, and here the sign says which side is in front.
+
+    Args:
+        transform: of any kind.
+        moving_shape: height and width of the moving image, px.
+
+    Raises:
+        ContractError: when its ``apply`` does not give points; else whatever it raises.
+    """
+    if isinstance(transform, Homography) and type(transform).apply is Homography.apply:
+        if isinstance(transform, Affine):
+            return transform if _is_own(transform) else Affine(transform.matrix)
+        right, bottom = moving_shape[1] - 1, moving_shape[0] - 1
+        corners = np.array([[0, 0, 1], [right, 0, 1], [right, bottom, 1], [0, bottom, 1]])
+        behind = bool((corners @ transform.matrix[2] < 0).all())
+        return Homography(-transform.matrix if behind else transform.matrix)
+    if _is_own(transform):
+        return transform
+    grid = pixel_grid(moving_shape)
+    moved = np.asarray(transform.apply(grid), np.float64)
+    if moved.shape != grid.shape:
+        raise ContractError(f"apply must give N×2 points, it gives {moved.shape}")
+    return DenseField((moved - grid).reshape(*moving_shape, 2))
+
+
+def _is_own(transform: Transform) -> bool:
+    ours = type(transform).__module__.startswith("imedbench.core.transforms.")
+    values = transform.parameters().values() if ours else ()
+    parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
+    return ours and all(_is_own(part) for part in parts if isinstance(part, Transform))
 
 
 def check_transform(
@@ -31,7 +97,7 @@ def check_transform(
 
     Returns:
         ``ok`` and an empty text, or ``degenerate`` and what is wrong with it: numbers that are not
-        finite, folding or mirroring, a scale outside `SCALE_RANGE`, or an overlap of less than
+        finite, folding or mirroring, a scale outside `scale_limits`, or an overlap of less than
         `MIN_OVERLAP` of the smaller image.
     """
     if not fixed_from_moving.is_finite():
@@ -74,8 +140,11 @@ def _first_fault(
         return Outcome.DEGENERATE, f"it folds {folded:.0%} of the overlap"
     moving_per_fixed = float(np.median(local))
     scale = 1 / np.sqrt(moving_per_fixed) if moving_per_fixed > 0 else np.inf
-    if not SCALE_RANGE[0] <= scale <= SCALE_RANGE[1]:
-        return Outcome.DEGENERATE, f"its scale is {scale:.3g}"
+    least, most = scale_limits(fixed_shape, moving_shape)
+    if not least <= scale <= most:
+        return Outcome.DEGENERATE, (
+            f"its scale is {scale:.3g}, for images of these sizes {least:.3g} to {most:.3g} can be"
+        )
     fixed_area, moving_area = np.prod(fixed_shape), np.prod(moving_shape) / moving_per_fixed
     overlap = float(visible.mean() * fixed_area / min(fixed_area, moving_area))
     if overlap < MIN_OVERLAP:

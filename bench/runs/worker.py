@@ -2,83 +2,38 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from imedbench.core.errors import Declined, ImedbenchError
-from imedbench.core.registry import METHODS, load_plugin_file
-from imedbench.core.stages import collect_stages
-from imedbench.core.types import Image, Method, Outcome, Registration
+from imedbench.core.types import Outcome
+from imedbench.runs.calls import CallResult, Task, as_text
+from imedbench.runs.environment import oom_kills, thread_environment
+from imedbench.runs.wire import (
+    Answer,
+    Garbled,
+    Question,
+    WorkerSettings,
+    decode,
+    encode,
+    receive,
+    send,
+)
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_STARTING = threading.Lock()  # one process at a time: they inherit this one's environment
-
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """How a method is set up.
-
-    Args:
-        method: its spec, ``name:option=value``.
-        plugins: files to load first.
-        device: ``cpu`` or ``cuda``.
-        threads: for the numerical libraries.
-    """
-
-    method: str
-    plugins: Sequence[Path] = ()
-    device: str = "cpu"
-    threads: int = 1
+MAX_ATTEMPTS = 3  # calls that are ended from outside are tried so often
+MAX_LOG = 10 << 20  # bytes kept of what a method prints
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
+_POSIX = os.name == "posix"
 
 
-@dataclass(frozen=True)
-class Task:
-    """One call of a method: what it may see, and the seed of its random numbers."""
-
-    fixed: Image
-    moving: Image
-    seed: int
-
-
-@dataclass(frozen=True)
-class CallResult:
-    """What came of a task.
-
-    Args:
-        outcome: ``ok`` here means that there is a registration; whether it is degenerate is
-            judged elsewhere.
-        registration: what the method returned, if it returned.
-        reason: why there is none.
-        latency_ms: wall time of the call.
-        stages: ms by stage.
-    """
-
-    outcome: Outcome
-    registration: Registration | None = None
-    reason: str = ""
-    latency_ms: float | None = None
-    stages: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SetupFailure:
-    """A method that could not be set up: it declined (``skipped``) or failed (``crash``)."""
-
-    outcome: Outcome
-    reason: str
+class _Interrupted(Exception):
+    """The process was ended or disturbed by something other than the pair it worked on."""
 
 
 class Worker:
@@ -86,210 +41,191 @@ class Worker:
 
     Args:
         settings: how to set it up.
-        timeout_s: longest a call may take, and ten times that for setting up.
+        timeout_s: longest a call may take, from the first byte sent to the last one received, and
+            ten times that for setting up.
+        log: file that what the method prints is added to; the terminal's stderr if left out.
     """
 
-    def __init__(self, settings: WorkerSettings, timeout_s: float) -> None:
-        self.settings, self.timeout_s = settings, timeout_s
-        self._process: SpawnProcess | None = None
-        self._setup_failure: SetupFailure | None = None
+    def __init__(self, settings: WorkerSettings, timeout_s: float, log: Path | None = None) -> None:
+        self.settings, self.timeout_s, self.log = settings, timeout_s, log
+        self.setup_failure: CallResult | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+        self._number = 0
+        self._ended = threading.Event()
 
     def call(self, task: Task) -> CallResult:
         """Run the method on a pair; a call that hangs or dies costs the process, not the run.
 
-        The first call of a process is made twice, and its second answer counts: the first one
-        allocates and compiles.
+        A process that something else ended is no answer: the call is made again, `MAX_ATTEMPTS`
+        times in all.
         """
-        if self._process is None and self._setup_failure is None:
-            self._setup_failure = self._start()
-            if self._setup_failure is None:
+        causes: list[str] = []
+        while len(causes) < MAX_ATTEMPTS and not self._ended.is_set():
+            try:
+                return self._call_once(task)
+            except _Interrupted as interruption:
+                causes.append(str(interruption))
+        last = causes[-1] if causes else "the run was ended"
+        return CallResult(Outcome.CRASH, f"{last}, {len(causes)} times")
+
+    def close(self) -> None:
+        """End the process and all that it started; a further call starts another."""
+        if self._process is None:
+            return
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
+        self._connection.close()
+        _kill_group(self._process)
+        self._process.wait()
+        self._process = None
+
+    def end(self) -> None:
+        """End the process from another thread, for good: the call in flight gets no answer."""
+        self._ended.set()
+        process = self._process
+        if process is not None:
+            _kill_group(process)
+
+    def _call_once(self, task: Task) -> CallResult:
+        if self._process is None and self.setup_failure is None:
+            started = self._start()
+            if started.outcome is not Outcome.OK:
+                self.setup_failure = started
+            elif self.settings.warm_up:
                 warm_up = self._ask(task)
                 if self._process is None:
                     return warm_up
-        if self._setup_failure is not None:
-            return CallResult(self._setup_failure.outcome, reason=self._setup_failure.reason)
-        return self._ask(task)
+        return self.setup_failure or self._ask(task)
 
     def _ask(self, task: Task) -> CallResult:
-        """One call; without an answer the process is ended."""
-        try:
-            self._connection.send(task)
-            if self._connection.poll(self.timeout_s):
-                answer: CallResult = self._connection.recv()
-                return answer
-            outcome, reason = Outcome.TIMEOUT, f"no answer within {self.timeout_s:g} s"
-        except (EOFError, OSError):
-            outcome, reason = self._cause_of_death()
-        self.close()
-        return CallResult(outcome, reason=reason)
+        self._number += 1
+        return self._exchange(Question(self._number, task), self.timeout_s)
 
-    def close(self) -> None:
-        """End the process; a further call starts another."""
-        if self._process is None:
-            return
-        self._connection.close()
-        self._process.join(0.2)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process = None
-
-    def _start(self) -> SetupFailure | None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, child = context.Pipe()
-        self._process = context.Process(target=_serve, args=(child, self.settings), daemon=True)
-        with _child_environment(self.settings.threads):
-            self._process.start()
-        child.close()
+    def _exchange(self, message: Question | WorkerSettings, timeout_s: float) -> CallResult:
+        """Send a message and wait for its answer; without one the process is ended."""
+        deadline, kills = time.monotonic() + timeout_s, oom_kills()
         try:
-            if self._connection.poll(10 * self.timeout_s):
-                reply: SetupFailure | None = self._connection.recv()
-            else:
-                reply = SetupFailure(Outcome.CRASH, f"not set up within {10 * self.timeout_s:g} s")
-        except (EOFError, OSError):
-            reply = SetupFailure(*self._cause_of_death())
-        if reply is not None:
+            send(self._connection, encode(message), deadline)
+            answer = decode(Answer, receive(self._connection, deadline))
+            if answer.number != self._number:
+                raise Garbled("its process answered what it was not asked")
+            self._trim_log()
+            return answer.result
+        except TimeoutError:
             self.close()
-        return reply
-
-    def _cause_of_death(self) -> tuple[Outcome, str]:
-        assert self._process is not None
-        self._process.join(5)
-        code = self._process.exitcode
-        # Linux ends a process that takes the last memory by this signal; nobody else sends it.
-        if code == -signal.SIGKILL:
-            return Outcome.OUT_OF_MEMORY, "the process was killed, most likely for its memory"
-        cause = signal.Signals(-code).name if code and code < 0 else f"exit {code}"
-        return Outcome.CRASH, f"the process died ({cause})"
-
-
-@contextmanager
-def _child_environment(threads: int) -> Iterator[None]:
-    """What a child inherits from the moment it is started in.
-
-    The numerical libraries read their number of threads once, when they are imported. Ctrl-C is
-    for the parent, which closes the pipe.
-    """
-    with _STARTING:
-        before = dict(os.environ)
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
-        resource_tracker.ensure_running()  # starting it would lift the mask again
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            for name in _THREAD_VARIABLES:
-                if name in before:
-                    os.environ[name] = before[name]
-                else:
-                    del os.environ[name]
-
-
-def _serve(connection: Connection, settings: WorkerSettings) -> None:
-    """Set up a method and answer tasks until the other side hangs up."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(2, 1)  # what a method prints must not get into what the command prints
-    try:
-        method = _set_up(settings)
-        connection.send(None)
-    except ImedbenchError as error:
-        connection.send(SetupFailure(Outcome.SKIPPED, str(error)))
-        return
-    except Exception as error:
-        connection.send(SetupFailure(Outcome.CRASH, f"setting it up raised {_described(error)}"))
-        return
-    while True:
-        try:
-            task: Task = connection.recv()
+            return CallResult(Outcome.TIMEOUT, f"no answer within {timeout_s:g} s")
+        except Garbled as error:
+            self.close()
+            raise _Interrupted(str(error)) from error
         except (EOFError, OSError):
-            return
-        _send(connection, call_method(method, task, settings.device))
+            return self._cause_of_death(oom_killed=oom_kills() > kills)
+
+    def _start(self) -> CallResult:
+        self._number = 0
+        self._connection, child = socket.socketpair()
+        with child:
+            self._process = _spawn(child, self.settings.threads, self.log)
+        if _POSIX:
+            self._watcher = _watch(self._process.pid)
+        result = self._exchange(self.settings, 10 * self.timeout_s)
+        if result.outcome is Outcome.TIMEOUT:
+            return CallResult(Outcome.CRASH, f"not set up within {10 * self.timeout_s:g} s")
+        if result.outcome is not Outcome.OK:
+            self.close()
+        return result
+
+    def _cause_of_death(self, *, oom_killed: bool) -> CallResult:
+        """What ended the process, or why it no longer answers."""
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        code = self._process.returncode
+        self.close()
+        if code is None:
+            return CallResult(Outcome.CRASH, f"the process hung up{self._last_words()}")
+        cause = _signal_name(code) if code < 0 else f"exit {code}"
+        if cause == "SIGKILL" and oom_killed:
+            return CallResult(Outcome.OUT_OF_MEMORY, "the system ended the process for its memory")
+        if cause in _FROM_OUTSIDE:
+            raise _Interrupted(f"the process was ended ({cause})")
+        return CallResult(Outcome.CRASH, f"the process died ({cause}){self._last_words()}")
+
+    def _last_words(self) -> str:
+        """The end of what the method printed, for the reason of a row."""
+        if self.log is None or not self.log.is_file():
+            return ""
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - 300))
+            text = as_text(log.read().decode(errors="replace"))
+        return f"; it printed: {text}" if text else ""
+
+    def _trim_log(self) -> None:
+        """Keep the end of a log that a talkative method has filled."""
+        if self.log is not None and self.log.stat().st_size > MAX_LOG:
+            with self.log.open("r+b") as log:
+                log.seek(-MAX_LOG // 10, os.SEEK_END)
+                tail = log.read()
+                log.seek(0)
+                log.write(tail)
+                log.truncate()
 
 
-def _send(connection: Connection, reply: CallResult) -> None:
+def _spawn(connection: socket.socket, threads: int, log: Path | None) -> subprocess.Popen[bytes]:
+    """Start the process that serves a connection, in a group of its own: Ctrl-C is for the run."""
+    handle = connection.fileno()
+    connection.set_inheritable(True)
+    program = f"import sys; sys.path[:] = {sys.path!r}"
+    program += f"; from imedbench.runs.worker_main import main; main({handle})"
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    # What a method prints must not get into what the command prints.
+    output = 2 if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
-        connection.send(reply)
-    except BrokenPipeError:
-        sys.exit()  # the parent is gone
-    except Exception as error:  # a plugin may return what cannot leave its process
-        reason = f"its answer cannot be sent: {_described(error)}"
-        connection.send(CallResult(Outcome.CRASH, reason=reason))
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **thread_environment(threads)},
+            close_fds=_POSIX,
+            pass_fds=(handle,) if _POSIX else (),
+            start_new_session=True,
+        )
+    finally:
+        if output != 2:
+            os.close(output)
 
 
-def _end_with_parent() -> None:
-    """Leave no process behind that hangs in a method when its parent was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+def _watch(group: int) -> subprocess.Popen[bytes]:
+    """Have a process group killed when this process ends, however it ends.
 
-
-def _set_up(settings: WorkerSettings) -> Method:
-    import cv2
-
-    cv2.setNumThreads(settings.threads)
-    for plugin in settings.plugins:
-        load_plugin_file(plugin)
-    method: Method = METHODS.create(settings.method)
-    method.prepare(settings.device)
-    return method
-
-
-def call_method(method: Method, task: Task, device: str) -> CallResult:
-    """Call a method once, timed, and turn whatever happens into an answer.
-
-    Args:
-        method: set up already.
-        task: the pair and the seed.
-        device: the one whose work must have ended when the clock stops.
+    A shell waits for the end of a pipe that only this process holds; a worker could not do it
+    itself while a method keeps it busy, and its own children would be left.
     """
-    _seed_everything(task.seed)
+    script = f"read -r _; kill -s KILL -- -{group}"
+    return subprocess.Popen(
+        ["sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process with its children; its id stays taken until somebody waits for it."""
+    if not _POSIX:
+        process.kill()
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _signal_name(code: int) -> str:
     try:
-        with collect_stages() as times:
-            start = time.perf_counter()
-            result: Any = method.register(task.fixed, task.moving)
-            _wait_for(device)
-            latency_ms = 1e3 * (time.perf_counter() - start)
-    except Declined as error:
-        return CallResult(Outcome.SKIPPED, reason=str(error))
-    except MemoryError as error:
-        return CallResult(Outcome.OUT_OF_MEMORY, reason=_described(error))
-    except Exception as error:
-        # torch's own out-of-memory error is known by name: torch may not be imported here.
-        out_of_memory = type(error).__name__ == "OutOfMemoryError"
-        outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.CRASH
-        return CallResult(outcome, reason=_described(error))
-    if not isinstance(result, Registration):
-        reason = f"it returned {type(result).__name__}, not a Registration"
-        return CallResult(Outcome.CRASH, reason=reason)
-    outcome = Outcome.NO_TRANSFORM if result.fixed_from_moving is None else Outcome.OK
-    return CallResult(outcome, result, result.reason, latency_ms, times.milliseconds)
-
-
-def _wait_for(device: str) -> None:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.synchronize()
-
-
-def _seed_everything(seed: int) -> None:
-    import random
-
-    import cv2
-    import numpy as np
-
-    random.seed(seed)
-    np.random.seed(seed)
-    cv2.setRNGSeed(seed)
-    if "torch" in sys.modules:
-        import torch
-
-        torch.manual_seed(seed)
-
-
-def _described(error: BaseException) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
-    return f"{type(error).__name__}: {error}{where}"
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

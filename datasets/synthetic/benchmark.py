@@ -82,6 +82,10 @@ class Synthetic:
         """Make one pair, or give it again if it was made a short while ago."""
         return self._made(ref)
 
+    def fingerprint(self, ref: PairRef) -> str:
+        """Say what a pair is made from."""
+        return f"{self.info.version} {self.level} {self.size} {self.stress} {self.seed} {ref}"
+
     def _make(self, ref: PairRef) -> ImagePair:
         from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Vessel centre lines as sparse oriented points: what the search and the refinement work on."""
+"""Vessel centre lines as sparse oriented points, and tables that find the nearest to any place."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.methods.imed.maps import Plane, VesselMap
+from imedbench.core.arrays import Mask, Plane, Points
+from imedbench.methods.vessel_maps import VesselMap
 
 Index = NDArray[np.intp]
 
 _LOW = 0.25  # strength, below which nothing counts as a vessel
 _MIN_LENGTH = 14  # px; shorter pieces are mostly noise
 _FULL_LENGTH = 50  # px; pieces this long are trusted fully
+_DIRECTIONS = 6
+_PIXELS_PER_CELL = 2
+MATCH_RADIUS = 3.0  # px; a vessel this near counts as found
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,33 +29,44 @@ class Lines:
         points: float32 N×2 px, sub-pixel.
         angle: float32 N, direction of the vessel, rad, from x towards y; modulo π.
         weight: float32 N in (0, 1], how surely the point is on a vessel.
-        shape: height and width of the map they come from.
+        fov: bool H×W, where the image they come from shows retina.
     """
 
     points: Plane
     angle: Plane
     weight: Plane
-    shape: tuple[int, int]
+    fov: Mask
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        return self.fov.shape[0], self.fov.shape[1]
+
+    @property
+    def centre(self) -> Points:
+        """Middle of the image, (x, y) px."""
+        height, width = self.shape
+        return np.array([(width - 1) / 2, (height - 1) / 2])
 
     def __len__(self) -> int:
         return len(self.points)
 
 
-def centre_lines(vessels: VesselMap, most: int) -> Lines:
+def trace_lines(vessels: VesselMap, max_points: int) -> Lines:
     """Sub-pixel ridge points, joined to pieces, short pieces dropped.
 
     Args:
         vessels: the map.
-        most: keep at most this many points, the surest first.
+        max_points: keep at most this many, the surest first.
     """
     found, strength, pixel = _ridge_points(vessels)
     length = _piece_lengths(pixel, found.shape)
     trust = strength * np.minimum(length / _FULL_LENGTH, 1)
     kept = np.flatnonzero(length >= _MIN_LENGTH)
-    if len(kept) > most:
-        kept = np.sort(kept[np.argsort(-trust[kept], kind="stable")[:most]])
+    if len(kept) > max_points:
+        kept = np.sort(kept[np.argsort(-trust[kept], kind="stable")[:max_points]])
     weight = np.minimum(trust, 1).astype(np.float32)
-    return Lines(found.points[kept], found.angle[kept], weight[kept], found.shape)
+    return Lines(found.points[kept], found.angle[kept], weight[kept], found.fov)
 
 
 def _ridge_points(vessels: VesselMap) -> tuple[Lines, Plane, tuple[Index, Index]]:
@@ -72,8 +87,7 @@ def _ridge_points(vessels: VesselMap) -> tuple[Lines, Plane, tuple[Index, Index]
     peak = (centre >= before) & (centre >= after) & (np.abs(offset) <= 0.6) & (curvature > 0)
     xs, ys, angle, offset = xs[peak], ys[peak], angle[peak], offset[peak]
     points = np.column_stack([xs + offset * nx[peak], ys + offset * ny[peak]]).astype(np.float32)
-    shape = (v.shape[0], v.shape[1])
-    return Lines(points, angle, centre[peak], shape), centre[peak], (ys, xs)
+    return Lines(points, angle, centre[peak], vessels.fov), centre[peak], (ys, xs)
 
 
 def _piece_lengths(pixel: tuple[Index, Index], shape: tuple[int, int]) -> NDArray[np.intp]:
@@ -94,3 +108,83 @@ def _sample(plane: Plane, x: Plane, y: Plane) -> Plane:
     upper = flat[at] * (1 - right_share) + flat[at + 1] * right_share
     lower = flat[at + width] * (1 - right_share) + flat[at + width + 1] * right_share
     return np.asarray(upper * (1 - low_share) + lower * low_share, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The vessels of one image, ready to be asked for the nearest.
+
+    Args:
+        lines: the vessel points.
+        normals: float32 N×2, unit vectors across the vessels.
+        nearest: int32 D×h×w, index of the nearest point whose direction fits; cells of 2 px.
+        fov: bool h×w, on the same cells.
+        chance: float32 D, share of the field of view within `MATCH_RADIUS` of a fitting vessel.
+    """
+
+    lines: Lines
+    normals: Plane
+    nearest: NDArray[np.int32]
+    fov: Mask
+    chance: Plane
+
+
+def build_targets(lines: Lines) -> Targets:
+    """Build the tables of an image's vessel points: one distance transform a direction."""
+    small_fov = np.ascontiguousarray(lines.fov[::_PIXELS_PER_CELL, ::_PIXELS_PER_CELL])
+    height, width = small_fov.shape
+    column, row = np.rint(lines.points / _PIXELS_PER_CELL).astype(np.intp).T
+    cell = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
+    nearest = np.zeros((_DIRECTIONS, height, width), np.int32)
+    chance = np.zeros(_DIRECTIONS, np.float32)
+    for k in range(_DIRECTIONS):
+        nearness = np.cos(2 * (lines.angle - k * np.pi / _DIRECTIONS))
+        members = np.flatnonzero(nearness > np.cos(2 * np.pi / _DIRECTIONS))
+        if members.size:
+            nearest[k], distance = _nearest_member(members, cell, (height, width))
+            chance[k] = (distance * _PIXELS_PER_CELL <= MATCH_RADIUS)[small_fov].mean()
+    normals = np.column_stack([-np.sin(lines.angle), np.cos(lines.angle)]).astype(np.float32)
+    return Targets(lines, normals, nearest, small_fov, chance)
+
+
+def _nearest_member(
+    members: NDArray[np.intp],
+    cell: tuple[NDArray[np.intp], NDArray[np.intp]],
+    shape: tuple[int, int],
+) -> tuple[NDArray[np.int32], Plane]:
+    """Index of the nearest of some points for every cell, and how far it is in cells."""
+    row, column = cell[0][members], cell[1][members]
+    empty = np.ones(shape, np.uint8)
+    empty[row, column] = 0
+    distance, label = cv2.distanceTransformWithLabels(
+        empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    point_of = np.zeros(int(label.max()) + 1, np.int32)
+    point_of[label[row, column]] = members
+    return point_of[label], np.asarray(distance, np.float32)
+
+
+def find_nearest(
+    table: Targets, places: Plane, angle: Plane
+) -> tuple[NDArray[np.int32], Mask, Plane]:
+    """Look up the nearest fitting vessel point of each place.
+
+    Args:
+        table: the image's vessels.
+        places: K×N×2 px.
+        angle: direction of a vessel at each place, K×N rad.
+
+    Returns:
+        Index of the nearest point, whether the place is in the field of view, and how likely a
+        random place has a fitting vessel within `MATCH_RADIUS`; each K×N.
+    """
+    height, width = table.fov.shape
+    cells = np.rint(places * np.float32(1 / _PIXELS_PER_CELL))
+    column = np.clip(cells[..., 0], -1, width).astype(np.int32)
+    row = np.clip(cells[..., 1], -1, height).astype(np.int32)
+    seen = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    flat = np.where(seen, row * width + column, 0)
+    seen &= table.fov.ravel()[flat]
+    which = np.rint(angle * np.float32(_DIRECTIONS / np.pi)).astype(np.int32) % _DIRECTIONS
+    nearest = table.nearest.ravel()[which * (height * width) + flat]
+    return nearest, seen, table.chance[which]

@@ -5,42 +5,36 @@ tried coarsely, the best candidates are aligned with the vessels' centre lines, 
 meet more vessels than chance would, and clearly more than the next best answer. Otherwise it tries
 again at another size and over all rotations; if nothing convinces, it says that it failed.
 
-`prepare` (`frame`, `segmenter`, `maps`, `lines`, `targets`), then `attempt`: `propose` (`search`) →
-`shortlist` → `refine` → `polish` → `selfcheck`.
+`attempt` is one such try, top to bottom: vessel maps (`methods.vessel_maps`), their centre `lines`,
+`search` on `grids`, `refine` on the `pairing` of vessel points, `polish`, `selfcheck`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from imedbench.core.arrays import Pixels, Plane
 from imedbench.core.registry import METHODS
-from imedbench.core.stages import stage
 from imedbench.core.transforms import Homography
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
-from imedbench.methods.imed.options import (
-    NETWORK_WEIGHTS,
-    VESSEL_WEIGHTS,
-    Hypotheses,
-    Refinement,
-    Rotation,
-    Segmentation,
-)
-from imedbench.methods.transfer import TRANSFER_WEIGHTS, OctaLook
+from imedbench.methods.vessel import VESSEL_WEIGHTS, Segmentation
 
 if TYPE_CHECKING:
-    from imedbench.methods.imed.attempt import Found
+    from imedbench.methods.imed.attempt import Attempt
     from imedbench.methods.imed.search import SearchRange
 
-_FEWEST_POINTS = 30
-_NARROW_DEG = 40.0  # most pairs are turned less
+Refinement = Literal["homography", "affine", "similarity", "off"]
+Rotation = Literal["auto", "narrow", "all"]
+
+_MIN_POINTS = 30  # of either image's centre lines
+_NARROW = 40.0  # degrees; most pairs are turned less
 _SURE = 0.95  # confidence at which the search ends
-_BELIEVED = 0.8  # confidence below which an answer is withheld
+_MIN_CONFIDENCE = 0.8  # below which an answer is withheld
 
 
 @METHODS.register("imed")
@@ -51,9 +45,7 @@ class Imed:
     Args:
         size: longer side, px, to which larger images are shrunk, and pairs of smaller ones
             enlarged.
-        transfer: turn colour fundus into fake OCTA first, instead of merely making vessels bright.
         segmentation: how vessels are found: by the network, or by filters alone.
-        hypotheses: who proposes poses: the search, the correlation network, or both.
         rotation: ``narrow`` searches to ±40°, ``all`` the full circle; ``auto`` begins narrow and
             goes on, where that finds nothing sure, to another size and to the full circle.
         candidates: how many poses of the search are looked at closely.
@@ -64,9 +56,7 @@ class Imed:
     """
 
     size: int = 512
-    transfer: bool = False
     segmentation: Segmentation = "unet"
-    hypotheses: Hypotheses = "search"
     rotation: Rotation = "auto"
     candidates: int = 48
     refine: Refinement = "homography"
@@ -84,82 +74,61 @@ class Imed:
     @property
     def info(self) -> MethodInfo:
         """What the method is, with its options applied."""
-        cards = [weights.read_card(name) for name in self._weights()]
+        cards = [weights.read_card(VESSEL_WEIGHTS)] if self.segmentation == "unet" else []
         return MethodInfo(
             name=self.name,
             summary="vessel maps, exhaustive search, chamfer refinement, self-check",
             family="similarity" if self.refine == "off" else self.refine,
-            weights_licence=" AND ".join(dict.fromkeys(c.licence for c in cards)) or "none",
-            weights=" ".join(card.sha256[:16] for card in cards),
-            trained_on=tuple(dict.fromkeys(name for card in cards for name in card.trained_on)),
-            training_images=tuple(dict.fromkeys(i for card in cards for i in card.training_images)),
+            weights_licence=cards[0].licence if cards else "none",
+            weights=cards[0].sha256[:16] if cards else "",
+            trained_on=cards[0].trained_on if cards else (),
+            training_images=cards[0].training_images if cards else (),
             uses_cuda=bool(cards),
         )
 
-    def _weights(self) -> list[str]:
-        used = {
-            VESSEL_WEIGHTS: self.segmentation == "unet",
-            NETWORK_WEIGHTS: self.hypotheses != "search",
-            TRANSFER_WEIGHTS: self.transfer,
-        }
-        return [name for name, is_used in used.items() if is_used]
-
     def prepare(self, device: str) -> None:
-        """Load the networks."""
-        from imedbench.methods.imed.propose import load_network
-        from imedbench.methods.imed.segmenter import Segmenter
+        """Load the network."""
+        from imedbench.methods.vessel_maps import Segmenter
 
-        self._device = device
-        self._segmenter = Segmenter(self.segmentation, VESSEL_WEIGHTS, device)
-        self._network = load_network(self.hypotheses, device)
-        self._look: OctaLook | None = None
-        if self.transfer:
-            self._look = OctaLook(weights.load(TRANSFER_WEIGHTS).to(device), device)
+        self._segmenter = Segmenter(self.segmentation, device)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
-        best: Found | None = None
-        for found in self.attempts(fixed, moving):
-            best = found if best is None or found.confidence > best.confidence else best
-            if best.confidence >= _SURE:
+        best: Attempt | None = None
+        for tried in self.attempts(fixed, moving):
+            if best is None or tried.evidence.confidence > best.evidence.confidence:
+                best = tried
+            if best.evidence.confidence >= _SURE:
                 break
         if best is None:
             return Registration.failed("hardly any vessels in one of the images")
         return self._answer(best)
 
-    def attempts(self, fixed: Image, moving: Image) -> Iterator[Found]:
+    def attempts(self, fixed: Image, moving: Image) -> Iterator[Attempt]:
         """Try one plan after the other, for as long as the caller asks for more.
 
         Yields:
             What each attempt found; nothing for one that sees hardly any vessels.
         """
-        from imedbench.methods.imed.attempt import Effort, attempt
-        from imedbench.methods.imed.frame import working_scales
-        from imedbench.methods.imed.prepare import prepare
-        from imedbench.methods.imed.propose import Proposer
+        from imedbench.methods.imed.attempt import Budget, attempt, prepare
+        from imedbench.methods.vessel_maps import working_scales
 
-        effort = Effort(self.refine, self.polish, self.finalists, self.last_steps)
-        images = [self._shown(fixed), self._shown(moving)]
+        budget = Budget(self.refine, self.polish, self.candidates, self.finalists, self.last_steps)
         for size, span in self._plan():
-            scales = working_scales(images[0], images[1], size)
-            sides = [prepare(i, s, self._segmenter) for i, s in zip(images, scales, strict=True)]
-            if min(len(side.field.lines) for side in sides) < _FEWEST_POINTS:
-                continue
-            propose = Proposer(span, self.candidates, self.hypotheses, self._network, self._device)
-            yield attempt(sides[0], sides[1], propose, effort)
-
-    def _shown(self, image: Image) -> Image:
-        if self._look is None:
-            return image
-        with stage("transfer"):
-            return self._look(image)
+            scales = working_scales(fixed, moving, size)
+            still, moved = (
+                prepare(image, scale, self._segmenter)
+                for image, scale in zip((fixed, moving), scales, strict=True)
+            )
+            if min(len(still.targets.lines), len(moved.targets.lines)) >= _MIN_POINTS:
+                yield attempt(still, moved, span, budget)
 
     def _plan(self) -> list[tuple[int, SearchRange]]:
         """Sizes and poses to try in turn until one is sure."""
         from imedbench.methods.imed.search import SearchRange
 
         everything = SearchRange(cells_across=self.cells_across, scale_step=self.scale_step)
-        narrow = replace(everything, rotation_deg=_NARROW_DEG)
+        narrow = replace(everything, max_rotation=_NARROW)
         if self.rotation != "auto":
             return [(self.size, narrow if self.rotation == "narrow" else everything)]
         # Smaller images have less noise, larger ones more faint vessels: what fails may go there.
@@ -169,20 +138,20 @@ class Imed:
             (self.size, everything),
         ]
 
-    def _answer(self, found: Found) -> Registration:
-        evidence = found.evidence
+    def _answer(self, best: Attempt) -> Registration:
+        evidence = best.evidence
+        maps = {"fixed": best.fixed.vessels.strength, "moving": best.moving.vessels.strength}
         shown = Diagnostics(
-            images={
-                "fixed_vessels": _picture(found.fixed.vessels.strength),
-                "moving_vessels": _picture(found.moving.vessels.strength),
-            },
-            values={**asdict(evidence), "size": max(found.fixed.vessels.strength.shape)},
+            images={f"{side}_vessels": _picture(strength) for side, strength in maps.items()},
+            values={**asdict(evidence), "size": max(maps["fixed"].shape)},
         )
-        if self.selfcheck and found.confidence < _BELIEVED:
-            met = f"{100 * evidence.share:.0f} % more of the vessels meet than by chance"
+        if self.selfcheck and evidence.confidence < _MIN_CONFIDENCE:
+            met = (
+                f"{100 * evidence.excess_match_rate:.0f} % more of the vessels meet than by chance"
+            )
             return Registration.failed(f"no pose is convincing: at best {met}", shown)
-        transform = Homography(found.native_pose)
-        return Registration(transform, confidence=found.confidence, diagnostics=shown)
+        transform = Homography(best.native_pose)
+        return Registration(transform, confidence=evidence.confidence, diagnostics=shown)
 
 
 @METHODS.register("imed-fast")
@@ -201,5 +170,5 @@ class ImedFast(Imed):
     retry: ClassVar[float] = 2.0
 
 
-def _picture(strength: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _picture(strength: Plane) -> Pixels:
     return (np.minimum(strength, 1) * 255).astype(np.uint8)

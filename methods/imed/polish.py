@@ -6,19 +6,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.methods.imed.maps import VesselMap
-
-Matrix = NDArray[np.float64]
+from imedbench.core.arrays import Matrix
+from imedbench.methods.vessel_maps import VesselMap
 
 _BLUR = 1.5  # px
 _SHRINK = 2  # the maps are this much smaller: vessels stay wider than a pixel
 _STEPS = 12
-_SMALLEST_GAIN = 1e-4
-_FARTHEST = 3.0  # px that a corner of the overlap may move before the result is not believed
+_MIN_GAIN = 1e-4
+_MAX_MOVE = 3.0  # px that a corner of the overlap may move before the result is not believed
 
 
-def polish(fixed: VesselMap, moving: VesselMap, pose: Matrix) -> Matrix:
-    """Evangelidis and Psarakis (2008) on the maps of vessels, from a pose that is nearly right.
+def polish_pose(fixed: VesselMap, moving: VesselMap, pose: Matrix) -> Matrix:
+    """Maximise the maps' correlation from a pose that is nearly right.
+
+    Evangelidis and Psarakis 2008, with OpenCV.
 
     Args:
         fixed: map of the fixed image.
@@ -35,7 +36,7 @@ def polish(fixed: VesselMap, moving: VesselMap, pose: Matrix) -> Matrix:
     start = small @ np.linalg.inv(pose) @ np.linalg.inv(small)
     start = (start / start[2, 2]).astype(np.float32)
     seen = cv2.warpPerspective(inside, start, still.shape[::-1], flags=cv2.WARP_INVERSE_MAP) & mask
-    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _SMALLEST_GAIN)
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _MIN_GAIN)
     try:
         _, found = cv2.findTransformECC(
             still, moved, start.copy(), cv2.MOTION_HOMOGRAPHY, stop, seen, 1
@@ -43,7 +44,7 @@ def polish(fixed: VesselMap, moving: VesselMap, pose: Matrix) -> Matrix:
     except cv2.error:  # OpenCV's way of saying that the iteration does not converge
         return pose
     better = np.linalg.inv(np.linalg.inv(small) @ found.astype(np.float64) @ small)
-    return better / better[2, 2] if _farthest(pose, better, moving, seen) < _FARTHEST else pose
+    return better / better[2, 2] if _farthest(pose, better, moving, seen) < _MAX_MOVE else pose
 
 
 def _blurred(vessels: VesselMap) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

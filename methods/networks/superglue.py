@@ -36,11 +36,8 @@ class SuperGlueConfig:
     sinkhorn_iterations: int = 100
 
 
-SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=5, sinkhorn_iterations=30)
-
-
 @dataclass(frozen=True, eq=False)
-class Matches:
+class PointMatches:
     """Mutually best matches.
 
     Args:
@@ -211,7 +208,7 @@ def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 20.0) -> 
     nn.init.constant_(network.bin_score, 0.45 * sharpness)
 
 
-def mutual_matches(log_probabilities: Tensor, threshold: float = 0.2) -> Matches:
+def mutual_matches(log_probabilities: Tensor, threshold: float = 0.2) -> PointMatches:
     """Pairs that are each other's best, dustbins left out.
 
     Args:
@@ -224,10 +221,10 @@ def mutual_matches(log_probabilities: Tensor, threshold: float = 0.2) -> Matches
     inner = log_probabilities[:, :-1, :-1]
     if 0 in inner.shape:
         none = torch.full(inner.shape[:2], -1, device=inner.device)
-        return Matches(none, torch.zeros(inner.shape[:2], device=inner.device))
+        return PointMatches(none, torch.zeros(inner.shape[:2], device=inner.device))
     best, forward = inner.max(dim=2)
     backward = inner.argmax(dim=1)
     here = torch.arange(inner.shape[1], device=inner.device)
     mutual = backward.gather(1, forward) == here
     kept = mutual & (best.exp() > threshold)
-    return Matches(torch.where(kept, forward, -1), torch.where(kept, best.exp(), 0.0))
+    return PointMatches(torch.where(kept, forward, -1), torch.where(kept, best.exp(), 0.0))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from kornia.feature import match_mnn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import convert_conv2d_weight_memory_format
@@ -244,6 +245,16 @@ def sample_descriptors(descriptors: Tensor, points: Tensor) -> Tensor:
     grid = (points - (CELL - 1) / 2) / (cells * CELL - (CELL + 1) / 2) * 2 - 1
     sampled = F.grid_sample(descriptors, grid[:, None].to(descriptors.dtype), align_corners=True)
     return F.normalize(sampled[:, :, 0], dim=1).transpose(1, 2)
+
+
+def match_mutually(first: Keypoints, second: Keypoints) -> Tensor:
+    """Match keypoints of two images, a batch of one each, whose descriptors are mutually nearest.
+
+    Returns:
+        K×2, indices of a keypoint of the first and of one of the second image.
+    """
+    ours, theirs = (found.descriptors[0][found.valid[0]] for found in (first, second))
+    return match_mnn(ours, theirs, -(ours @ theirs.T))[1]
 
 
 def _window_max(x: Tensor, radius: int) -> Tensor:

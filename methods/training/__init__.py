@@ -1,7 +1,7 @@
 """Train the learned parts.
 
 ``run(task, config_path, data, out, resume=False)`` is what ``imedbench train TASK`` calls. What
-``data`` must be is written at each task's ``train``.
+``data`` must be is written at each task's ``build``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from imedbench.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from imedbench.methods.training.config import RunConfig
+    from imedbench.methods.training.config import TrainingConfig
 
 FOLDER = Path(__file__).parent
 
@@ -56,11 +56,13 @@ def run(
 
     module, kind = load_task(task)
     config = read_config(kind, config_path or FOLDER / f"{task}.toml")
-    module.train(config, data, out, resume=resume)
+    from imedbench.methods.training.loop import train
+
+    train(module.build, config, data, out, resume=resume)
 
 
-def load_task(task: str) -> tuple[ModuleType, type[RunConfig]]:
-    """The module of a training, whose ``train`` runs it, and the class of its settings.
+def load_task(task: str) -> tuple[ModuleType, type[TrainingConfig]]:
+    """Import a training: its module, whose ``build`` makes the task, and the class of its settings.
 
     Args:
         task: one of `TASKS`.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from imedbench.methods.networks.unit_frame import (
     to_unit,
 )
 from imedbench.methods.training.augment import pick
-from imedbench.methods.training.loop import Sample, fit
+from imedbench.methods.training.loop import Sample
 from imedbench.methods.training.pair_task import PairConfig, PairTask
 from imedbench.methods.training.vessel_folders import read_folder
 from imedbench.methods.training.warped_pairs import (
@@ -217,22 +216,12 @@ def overlay_row(source: Tensor, target: Tensor, moved: Tensor) -> NDArray[np.uin
     return np.hstack([*grey, *overlays]).astype(np.uint8)
 
 
-def train(
-    config: ArbiconConfig, data: Sequence[Path], out: Path, *, resume: bool = False
-) -> ArbiconTask:
-    """Train Arbicon-Net.
+def build(config: ArbiconConfig, data: Sequence[Path]) -> ArbiconTask:
+    """Read eyes to train Arbicon-Net on.
 
     Args:
         config: settings.
         data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
-        out: the run folder.
-        resume: go on from the last checkpoint.
-
-    Returns:
-        The task with the weights of its best epoch.
     """
-    L.seed_everything(config.seed, verbose=False)
     folders = [[Retina.seen_once(i) for i in read_folder(root, "train")] for root in data]
-    task = ArbiconTask(config, folders)
-    seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen, data=data)
+    return ArbiconTask(config, folders)

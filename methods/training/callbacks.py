@@ -22,14 +22,21 @@ class Pictured(Protocol):
         """A picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
 
 
-class SpentTime(Callback):
-    """Count the training time, resumed runs included, and stop between epochs when it is used up.
+class EpochRecord(Callback):
+    """Keep the newest epoch's score and the time spent, and stop between epochs when it is used up.
 
-    Lightning's own timer stops inside an epoch, after which a resumed run sees other samples.
+    Resumed runs count on. Lightning's own timer stops inside an epoch, after which a resumed run
+    sees other samples.
+
+    Args:
+        minutes: that the training may take; 0 for no limit.
+        metric: name under which the score is logged.
     """
 
-    def __init__(self, minutes: float) -> None:
+    def __init__(self, minutes: float, metric: str) -> None:
         self.seconds = 0.0
+        self.score = 0.0
+        self._metric = metric
         self._limit = minutes * 60
         self._since = 0.0
 
@@ -39,6 +46,7 @@ class SpentTime(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop the clock, and the training if the time is used up on any device."""
+        self.score = float(trainer.callback_metrics[self._metric])
         self.seconds += time.monotonic() - self._since
         spent = bool(self._limit) and self.seconds > self._limit
         trainer.should_stop = trainer.should_stop or trainer.strategy.reduce_boolean_decision(
@@ -47,11 +55,12 @@ class SpentTime(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "score": self.score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from a checkpoint."""
         self.seconds = state_dict["seconds"]
+        self.score = state_dict["score"]
 
 
 class SamplePictures(Callback):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar, get_type_hints
+
+from msgspec import Meta
 
 from imedbench.core.errors import BadInput
+from imedbench.core.options import convert, suggest
+
+Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class TrainingConfig:
     """What every training has in common; a task's config adds its own fields.
 
     Args:
@@ -32,21 +37,21 @@ class RunConfig:
         threads: CPU threads of the training process; 0 leaves torch's choice.
     """
 
-    seed: int = 0
-    epochs: int = 50
-    steps_per_epoch: int = 200
-    minutes: float = 0.0
-    patience: int = 50
-    batch_size: int = 8
-    learning_rate: float = 1e-3
+    seed: Natural = 0
+    epochs: Positive = 50
+    steps_per_epoch: Positive = 200
+    minutes: Annotated[float, Meta(ge=0)] = 0.0
+    patience: Natural = 50
+    batch_size: Positive = 8
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
     precision: str = "32-true"
     accelerator: str = "auto"
-    devices: int = 0
-    workers: int = 0
-    threads: int = 0
+    devices: Natural = 0
+    workers: Natural = 0
+    threads: Natural = 0
 
 
-Config = TypeVar("Config", bound=RunConfig)
+Config = TypeVar("Config", bound=TrainingConfig)
 
 
 def read_config(kind: type[Config], path: Path | None) -> Config:
@@ -60,7 +65,7 @@ def read_config(kind: type[Config], path: Path | None) -> Config:
         The config.
 
     Raises:
-        BadInput: for a file that cannot be read, an unknown name or a value of another type.
+        BadInput: for a file that cannot be read, an unknown name or a value that does not fit.
     """
     if path is None:
         return kind()
@@ -68,39 +73,24 @@ def read_config(kind: type[Config], path: Path | None) -> Config:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such config file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path}: not valid TOML, {error}") from None
-    defaults = kind()
-    known = {field.name for field in fields(kind)}
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read, {error.strerror}") from None
+    except ValueError as error:  # of TOML, or of text in another encoding
+        raise BadInput(f"{path}: not valid TOML in UTF-8, {error}") from None
+    known = get_type_hints(kind, include_extras=True)
     for name, value in values.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
-            raise BadInput(f"{path}: unknown setting {name!r}, {hint}")
-        values[name] = _like(getattr(defaults, name), value, f"{path}: {name}")
+            raise BadInput(f"{path}: unknown setting {name!r}; {suggest(name, known)}")
+        try:
+            values[name] = convert(value, known[name])
+        except ValueError as error:
+            raise BadInput(f"{path}: {name} = {json.dumps(value, default=str)}: {error}") from None
     return kind(**values)
 
 
-def write_config(config: RunConfig, path: Path) -> None:
+def write_config(config: TrainingConfig, path: Path) -> None:
     """Write every setting, defaults included, as TOML that `read_config` reads back."""
-    lines = (f"{f.name} = {_toml(getattr(config, f.name))}" for f in fields(config))
+    # JSON and TOML write numbers, strings, switches and lists alike.
+    lines = (f"{f.name} = {json.dumps(getattr(config, f.name))}" for f in fields(config))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _like(default: object, value: object, where: str) -> Any:
-    """The value in the type of the default: 1 is good for a float, a list for a tuple."""
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(_like(default[0], item, where) for item in value) if default else tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default):
-        wanted = "list" if isinstance(default, tuple) else type(default).__name__
-        raise BadInput(f"{where} must be a {wanted}, not {value!r}")
-    return value
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(_toml(item) for item in value)}]"
-    return json.dumps(value)  # JSON and TOML write numbers, strings and booleans alike

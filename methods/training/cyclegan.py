@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,23 +18,17 @@ from torch.utils.data import DataLoader
 
 from imedbench.methods import weights
 from imedbench.methods.networks.cyclegan import Generator, PatchDiscriminator
-from imedbench.methods.networks.losses.adversarial import (
-    cycle_loss,
-    discriminator_loss,
-    identity_loss,
-    least_squares_gan,
-)
 from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.training.augment import pick, random_crop
-from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.config import TrainingConfig
 from imedbench.methods.training.image_pool import ImagePool
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
+from imedbench.methods.training.loop import Listed, Sample, TrainingTask
 from imedbench.methods.training.modalities import Source, read_modalities
 from imedbench.methods.training.vessel_folders import hold_out
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGANConfig(RunConfig):
+class CycleGANConfig(TrainingConfig):
     """Settings of CycleGAN; the defaults are the paper's.
 
     Args:
@@ -131,15 +124,14 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         self, cf: Tensor, octa: Tensor, fake_cf: Tensor, fake_octa: Tensor
     ) -> dict[str, Tensor]:
         """The losses that count, by name, before they are weighted."""
-        fooled = least_squares_gan(self.judge_octa(fake_octa), real=True)
+        fooled = miss(self.judge_octa(fake_octa), real=True)
         losses = {
-            "gan": fooled + least_squares_gan(self.judge_cf(fake_cf), real=True),
-            "cycle": cycle_loss(cf, self.to_cf(fake_octa))
-            + cycle_loss(octa, self.to_octa(fake_cf)),
+            "gan": fooled + miss(self.judge_cf(fake_cf), real=True),
+            "cycle": F.l1_loss(self.to_cf(fake_octa), cf) + F.l1_loss(self.to_octa(fake_cf), octa),
         }
         if self.config.identity:
-            kept = identity_loss(cf, self.to_cf(cf))
-            losses["identity"] = kept + identity_loss(octa, self.to_octa(octa))
+            kept = F.l1_loss(self.to_cf(cf), cf)
+            losses["identity"] = kept + F.l1_loss(self.to_octa(octa), octa)
         if self._segment is not None:
             before = self._vessels(cf, dark=True).detach()
             losses["vessels"] = dice_loss(self._vessels(fake_octa, dark=False), before)
@@ -156,9 +148,11 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
 
     def _judge(self, octa: Tensor, fake_octa: Tensor, cf: Tensor, fake_cf: Tensor) -> Tensor:
         old_octa, old_cf = self._octa_pool.swap(fake_octa), self._cf_pool.swap(fake_cf)
-        return discriminator_loss(
-            self.judge_octa(octa), self.judge_octa(old_octa)
-        ) + discriminator_loss(self.judge_cf(cf), self.judge_cf(old_cf))
+        right = miss(self.judge_octa(octa), real=True) + miss(self.judge_cf(cf), real=True)
+        wrong = miss(self.judge_octa(old_octa), real=False) + miss(
+            self.judge_cf(old_cf), real=False
+        )
+        return (right + wrong) / 2
 
     def _judges_learn(self, on: bool) -> None:
         for judge in (self.judge_octa, self.judge_cf):
@@ -201,7 +195,7 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
 
     def validation_step(self, batch: Tensor, index: int) -> None:
         """How much of a colour fundus picture survives the way there and back."""
-        error = cycle_loss(batch, self.to_cf(self.to_octa(batch)))
+        error = F.l1_loss(self.to_cf(self.to_octa(batch)), batch)
         self.log("val/score", error, batch_size=1, sync_dist=True)
 
     def pictures(self) -> NDArray[np.uint8]:
@@ -245,24 +239,19 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         }
 
 
-def train(
-    config: CycleGANConfig, data: Sequence[Path], out: Path, *, resume: bool = False
-) -> CycleGANTask:
-    """Train CycleGAN.
+def build(config: CycleGANConfig, data: Sequence[Path]) -> CycleGANTask:
+    """Read unpaired images of both modalities to train CycleGAN on.
 
     Args:
         config: settings.
         data: pair sets (``pairs.csv``) or folders with ``images/train/ID.png``.
-        out: the run folder.
-        resume: go on from the last checkpoint.
-
-    Returns:
-        The trained task.
     """
-    L.seed_everything(config.seed, verbose=False)
-    task = CycleGANTask(config, *read_modalities(data, config.zooms))
-    seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen, data=data)
+    return CycleGANTask(config, *read_modalities(data, config.zooms))
+
+
+def miss(verdict: Tensor, *, real: bool) -> Tensor:
+    """Mean squared distance of a verdict from 1 (real) or 0 (fake), LSGAN (Mao et al. 2017)."""
+    return F.mse_loss(verdict, torch.full_like(verdict, float(real)))
 
 
 def _hold_out(sources: Sequence[Source], one_in: int) -> tuple[list[Source], list[Source]]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
@@ -21,10 +21,9 @@ from imedbench.methods.networks.losses.registration import (
     chamfer_distance,
     distance_map,
     grid_loss,
-    joint_loss,
     reverse_hinge,
 )
-from imedbench.methods.networks.losses.segmentation import cross_entropy, dice_loss
+from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.training.arbicon import (
     PX_512,
     first_stage_losses,
@@ -33,7 +32,7 @@ from imedbench.methods.training.arbicon import (
 )
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.joint_data import read_retinas
-from imedbench.methods.training.loop import Sample, fit
+from imedbench.methods.training.loop import Sample
 from imedbench.methods.training.pair_task import PairConfig, PairTask
 from imedbench.methods.training.warped_pairs import Retina, restyle, warped_pair
 
@@ -118,7 +117,7 @@ class JointTask(PairTask[JointConfig]):
         """The overall loss of one batch."""
         losses = self.losses(self.net(batch["source"], batch["target"]), batch)
         names = ("dice", "cross_entropy", "reverse_hinge", "chamfer")
-        total = joint_loss(*(losses[name] for name in names))
+        total = torch.stack([losses[name] for name in names]).sum()  # its Eq. 6
         total = total + self.config.supervised * (losses["affine"] + losses["grid"])
         total = total + self.config.matching * losses["matching"]
         self.log_values("train", {**losses, "loss": total}, len(batch["source"]))
@@ -138,7 +137,7 @@ class JointTask(PairTask[JointConfig]):
         )
         return {
             "dice": dice_loss(logits.sigmoid(), vessels),
-            "cross_entropy": cross_entropy(logits, vessels),
+            "cross_entropy": F.binary_cross_entropy_with_logits(logits, vessels),
             "reverse_hinge": reverse_hinge(batch["target_vessels"], warped),
             "chamfer": self.config.chamfer * chamfer,
             "grid": grid_loss(output.warp.source_from_target(batch["points"]), batch["true"]),
@@ -171,26 +170,16 @@ class JointTask(PairTask[JointConfig]):
         return {"joint": (self.net, "joint:JointNetwork", self._arguments)}
 
 
-def train(
-    config: JointConfig, data: Sequence[Path], out: Path, *, resume: bool = False
-) -> JointTask:
-    """Train the joint network.
+def build(config: JointConfig, data: Sequence[Path]) -> JointTask:
+    """Read eyes to train the joint network on.
 
     Args:
         config: settings.
         data: folders with ``pairs.csv`` and landmarks, or with ``images/train/ID.png`` and
             ``vessels/train/ID.png``.
-        out: the run folder.
-        resume: go on from the last checkpoint.
-
-    Returns:
-        The task with the weights of its best epoch.
     """
-    L.seed_everything(config.seed, verbose=False)
     folders = read_retinas(data, "train", config.zooms, config.transformer_weights, TEACHER)
-    task = JointTask(config, folders)
-    seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen, data=data)
+    return JointTask(config, folders)
 
 
 def _arguments(config: JointConfig) -> dict[str, Any]:

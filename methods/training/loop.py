@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import cv2
 import lightning as L
@@ -19,13 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
-from imedbench.methods.training.callbacks import SamplePictures, SpentTime
-from imedbench.methods.training.config import Config, RunConfig, write_config
+from imedbench.methods.training.callbacks import EpochRecord, SamplePictures
+from imedbench.methods.training.config import Config, TrainingConfig, write_config
+from imedbench.methods.training.vessel_folders import hash_images
 
 Sample = dict[str, Tensor]
 T = TypeVar("T")
 SCORE = "val/score"
-_CLIP = 1.0  # largest norm of a gradient
 
 
 class TrainingTask(L.LightningModule, Generic[Config]):
@@ -38,7 +38,7 @@ class TrainingTask(L.LightningModule, Generic[Config]):
         config: settings of the task.
     """
 
-    score_mode = "max"  # whether a high or a low SCORE is good
+    score_mode: Literal["max", "min"] = "max"  # whether a high or a low SCORE is good
     keeps_best = True  # the epoch of the best SCORE; else the last one
 
     def __init__(self, config: Config) -> None:
@@ -48,6 +48,10 @@ class TrainingTask(L.LightningModule, Generic[Config]):
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Sample:
         """One training sample."""
+
+    def seen(self, data: Sequence[Path]) -> tuple[str, ...]:
+        """Names of all that the network has seen after a training on these folders."""
+        return tuple(f"{root.name}/train" for root in data)
 
     @abstractmethod
     def pictures(self) -> NDArray[np.uint8]:
@@ -116,7 +120,39 @@ class Listed(Dataset[T]):
         return self._items[index]
 
 
-def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = (), data: Sequence[Path] = ()) -> Task:
+def train(
+    build: Callable[[Config, Sequence[Path]], Task],
+    config: Config,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    resume: bool = False,
+) -> Task:
+    """Build a task from its data and train it; see `fit`.
+
+    Args:
+        build: reads the data folders and makes the task.
+        config: settings.
+        data: folders, in the order the task documents.
+        out: the run folder.
+        resume: go on from the last checkpoint.
+
+    Returns:
+        The task with the weights that were kept.
+    """
+    L.seed_everything(config.seed, verbose=False)
+    task = build(config, data)
+    return fit(task, out, resume=resume, trained_on=task.seen(data), data=data)
+
+
+def fit(
+    task: Task,
+    out: Path,
+    *,
+    resume: bool = False,
+    trained_on: tuple[str, ...] = (),
+    data: Sequence[Path] = (),
+) -> Task:
     """Train a task, or go on with it, and leave its run folder complete.
 
     The folder gets ``config.toml`` with every setting, ``checkpoints/{last,best}.ckpt``,
@@ -141,22 +177,25 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
         raise BadInput(f"{last}: nothing to resume; start without --resume")
     if not resume and last.is_file():
         raise BadInput(f"{out}: holds a training already; add --resume or name another folder")
-    config: RunConfig = task.config
+    config: TrainingConfig = task.config
     if config.threads:
         torch.set_num_threads(config.threads)
         cv2.setNumThreads(config.threads)
     write_config(config, out / "config.toml")
-    spent = SpentTime(config.minutes)
+    record = EpochRecord(config.minutes, SCORE)
     best, newest = _checkpoints(task, out / "checkpoints")
-    callbacks = [spent, SamplePictures(out / "samples"), _early(task), best, newest]
+    callbacks = [record, SamplePictures(out / "samples"), _early(task), best, newest]
     trainer = _trainer(config, out, callbacks)
     trainer.fit(task, ckpt_path=last if resume else None, weights_only=False)
     kept = best.best_model_path if task.keeps_best else last
     state = torch.load(kept, map_location="cpu", weights_only=False)
     task.load_state_dict(state["state_dict"])
     steps = (state["epoch"] + 1) * config.steps_per_epoch
+    score = record.score
+    if task.keeps_best and best.best_model_score is not None:
+        score = float(best.best_model_score)
     if trainer.is_global_zero:
-        _keep(task, out, steps, spent.seconds, float(best.best_model_score or 0.0), trained_on, data)
+        _keep(task, out, steps, record.seconds, score, trained_on, data)
     return task
 
 
@@ -183,7 +222,7 @@ def _early(task: TrainingTask[Any]) -> EarlyStopping:
     return EarlyStopping(monitor=SCORE, mode=task.score_mode, patience=task.config.patience)
 
 
-def _trainer(config: RunConfig, out: Path, callbacks: list[Callback]) -> L.Trainer:
+def _trainer(config: TrainingConfig, out: Path, callbacks: list[Callback]) -> L.Trainer:
     return L.Trainer(
         accelerator=config.accelerator,
         devices=config.devices or "auto",
@@ -200,7 +239,7 @@ def _trainer(config: RunConfig, out: Path, callbacks: list[Callback]) -> L.Train
     )
 
 
-def _is_parallel(config: RunConfig) -> bool:
+def _is_parallel(config: TrainingConfig) -> bool:
     if config.devices or config.accelerator == "cpu":
         return config.devices > 1
     return torch.cuda.device_count() > 1

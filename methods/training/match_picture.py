@@ -10,7 +10,7 @@ _RIGHT = (80, 220, 80)  # blue, green, red
 _WRONG = (60, 60, 230)
 
 
-def draw_matches(
+def picture_matches(
     first: NDArray[np.float32],
     second: NDArray[np.float32],
     start: NDArray[np.floating],

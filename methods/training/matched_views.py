@@ -18,7 +18,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Motion:
+class ViewMotion:
     """How far two views lie apart; ranges are symmetric about none.
 
     Args:
@@ -72,7 +72,7 @@ class Subject:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class MatchedView:
     """One view.
 
     Args:
@@ -89,8 +89,8 @@ class View:
 
 
 def take_views(
-    subject: Subject, size: int, motion: Motion, style: Style, rng: np.random.Generator
-) -> tuple[View, View]:
+    subject: Subject, size: int, motion: ViewMotion, style: Style, rng: np.random.Generator
+) -> tuple[MatchedView, MatchedView]:
     """Two views of one image.
 
     Args:
@@ -108,18 +108,18 @@ def take_views(
     )
 
 
-def between(first: View, second: View) -> NDArray[np.float64]:
+def between(first: MatchedView, second: MatchedView) -> NDArray[np.float64]:
     """The 3×3 matrix from the pixels of one view to those of another."""
     return np.asarray(second.view_from_image @ np.linalg.inv(first.view_from_image))
 
 
-def map_points(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> Points:
+def project_points(matrix: NDArray[np.float64], points: NDArray[np.floating]) -> Points:
     """N×2 points through a 3×3 matrix."""
     mapped = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
 
 
-def inside(points: Points, fov: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def in_view(points: Points, fov: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which points lie in a field of view, bool N."""
     x, y = np.round(points).astype(np.intp).T
     within = (x >= 0) & (y >= 0) & (x < fov.shape[1]) & (y < fov.shape[0])
@@ -128,7 +128,7 @@ def inside(points: Points, fov: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def corresponding_points(
-    first: View, second: View, count: int, rng: np.random.Generator
+    first: MatchedView, second: MatchedView, count: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Points that both views show, half of them corners as far as there are any.
 
@@ -144,9 +144,9 @@ def corresponding_points(
     size = first.plane.shape[0]
     corners = first.corners[rng.permutation(len(first.corners))[: count // 2]]
     anywhere = rng.uniform(4, size - 5, (2 * count, 2))
-    places = np.vstack([corners, anywhere[inside(anywhere, first.fov)]])
-    targets = map_points(between(first, second), places)
-    shared = inside(targets, second.fov) & ((targets >= 4) & (targets < size - 4)).all(1)
+    places = np.vstack([corners, anywhere[in_view(anywhere, first.fov)]])
+    targets = project_points(between(first, second), places)
+    shared = in_view(targets, second.fov) & ((targets >= 4) & (targets < size - 4)).all(1)
     both = np.full((2, count, 2), np.nan, np.float32)
     kept = np.flatnonzero(shared)[:count]
     both[0, : len(kept)], both[1, : len(kept)] = places[kept], targets[kept]
@@ -154,7 +154,7 @@ def corresponding_points(
 
 
 def _base(
-    image: VesselImage, size: int, motion: Motion, rng: np.random.Generator
+    image: VesselImage, size: int, motion: ViewMotion, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """A turned, flipped, zoomed square round a point of the retina."""
     zoom = np.exp(rng.uniform(np.log(motion.zoom_min), np.log(motion.zoom_max)))
@@ -168,7 +168,7 @@ def _base(
     return _about(linear, (centre + middle) / 2, size)
 
 
-def _apart(size: int, motion: Motion, rng: np.random.Generator) -> NDArray[np.float64]:
+def _apart(size: int, motion: ViewMotion, rng: np.random.Generator) -> NDArray[np.float64]:
     """From the first view to the second."""
     scale = motion.scale ** rng.uniform(-1, 1)
     linear = scale * _turn(rng.uniform(-motion.rotation, motion.rotation))
@@ -176,7 +176,7 @@ def _apart(size: int, motion: Motion, rng: np.random.Generator) -> NDArray[np.fl
     return _about(linear, np.full(2, (size - 1) / 2) + shift, size)
 
 
-def _bend(size: int, motion: Motion, rng: np.random.Generator) -> NDArray[np.float64]:
+def _bend(size: int, motion: ViewMotion, rng: np.random.Generator) -> NDArray[np.float64]:
     """A slight perspective."""
     corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32)
     reach = motion.perspective * size
@@ -190,7 +190,7 @@ def _view(
     size: int,
     style: Style,
     rng: np.random.Generator,
-) -> View:
+) -> MatchedView:
     image = subject.image
     plane = image.plane
     if rng.random() < style.drawn:
@@ -200,8 +200,8 @@ def _view(
     crop = Crop(warped, np.zeros_like(warped), fov)
     shown = warped if rng.random() < style.clean else degrade(crop, rng)
     shown = 1 - shown if rng.random() < style.inverted else shown
-    corners = map_points(view_from_image, subject.corners)
-    return View(shown, fov, corners[inside(corners, fov)], view_from_image)
+    corners = project_points(view_from_image, subject.corners)
+    return MatchedView(shown, fov, corners[in_view(corners, fov)], view_from_image)
 
 
 def draw_vessels(image: VesselImage, rng: np.random.Generator) -> Plane:

@@ -11,14 +11,14 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from imedbench.methods.training.augment import pick
-from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.config import TrainingConfig
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out
 from imedbench.methods.training.warped_pairs import Retina, WarpRange
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairConfig(RunConfig):
+class PairConfig(TrainingConfig):
     """Settings of warped pairs.
 
     Args:

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from imedbench.methods.networks.losses.segmentation import cross_entropy, dice_loss
+from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.networks.unet import UNet, channels_last
 from imedbench.methods.training.augment import degrade, pick, random_crop
-from imedbench.methods.training.config import RunConfig
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
+from imedbench.methods.training.config import TrainingConfig
+from imedbench.methods.training.loop import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationConfig(RunConfig):
+class SegmentationConfig(TrainingConfig):
     """Settings of the vessel segmentation.
 
     Args:
@@ -78,7 +78,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         plane = batch["plane"].contiguous(memory_format=torch.channels_last)
         logits = self.net(plane).float()
         dice = dice_loss(logits.sigmoid(), batch["vessels"])
-        entropy = cross_entropy(logits, batch["vessels"])
+        entropy = F.binary_cross_entropy_with_logits(logits, batch["vessels"])
         values = {"loss": dice + entropy, "dice": dice, "cross_entropy": entropy}
         self.log_values("train", values, len(plane))
         return values["loss"]
@@ -139,25 +139,11 @@ def hard_dice(mask: NDArray[np.bool_], image: VesselImage) -> float:
     return 2 * overlap / total if total else 1.0
 
 
-def train(
-    config: SegmentationConfig,
-    data: Sequence[Path],
-    out: Path,
-    *,
-    resume: bool = False,
-) -> SegmentationTask:
-    """Train the vessel segmentation.
+def build(config: SegmentationConfig, data: Sequence[Path]) -> SegmentationTask:
+    """Read vessel masks to train the segmentation on.
 
     Args:
         config: settings.
         data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
-        out: the run folder.
-        resume: go on from the last checkpoint.
-
-    Returns:
-        The task with the weights of its best epoch.
     """
-    L.seed_everything(config.seed, verbose=False)
-    folders = [read_folder(root, "train") for root in data]
-    seen = tuple(f"{root.name}/train" for root in data)
-    return fit(SegmentationTask(config, folders), out, resume=resume, trained_on=seen, data=data)
+    return SegmentationTask(config, [read_folder(root, "train") for root in data])

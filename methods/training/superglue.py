@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
+from kornia.geometry.linalg import transform_points
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -24,14 +24,14 @@ from imedbench.methods.networks.superglue import (
     start_as_nearest_neighbours,
 )
 from imedbench.methods.networks.superpoint import Detection, Keypoints, SuperPoint
-from imedbench.methods.training.config import RunConfig
-from imedbench.methods.training.loop import Sample, TrainingTask, fit
-from imedbench.methods.training.match_picture import draw_matches
+from imedbench.methods.training.config import TrainingConfig
+from imedbench.methods.training.loop import Sample, TrainingTask
+from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.matched_views import (
-    Motion,
+    MatchedView,
     Style,
     Subject,
-    View,
+    ViewMotion,
     between,
     read_subjects,
     take_views,
@@ -43,7 +43,7 @@ _FAR_PX = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperGlueTraining(RunConfig):
+class SuperGlueTraining(TrainingConfig):
     """Settings of the SuperGlue training.
 
     Args:
@@ -83,6 +83,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         config: settings.
         detector: a trained SuperPoint; it stays as it is.
         folders: subjects of each folder; each folder gives the same share of views.
+        learnt_from: names of what the detector was trained on.
     """
 
     def __init__(
@@ -90,11 +91,13 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         config: SuperGlueTraining,
         detector: SuperPoint,
         folders: Sequence[Sequence[Subject]],
+        learnt_from: tuple[str, ...] = (),
     ) -> None:
         super().__init__(config)
+        self._learnt_from = learnt_from
         splits = [hold_out(subjects, config.hold_out) for subjects in folders]
         self._train = [train for train, _ in splits]
-        self._motion = Motion(rotation=config.rotation)
+        self._motion = ViewMotion(rotation=config.rotation)
         self._style = Style(drawn=config.drawn)
         self._sizes = SuperGlueConfig(
             descriptor_dim=detector.descriptor_dim,
@@ -119,7 +122,13 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         self.detector.eval()
         return self
 
-    def _views(self, subjects: Sequence[Subject], rng: np.random.Generator) -> tuple[View, View]:
+    def seen(self, data: Sequence[Path]) -> tuple[str, ...]:
+        """Names of the data, and of what the detector has seen."""
+        return tuple(dict.fromkeys([*super().seen(data), *self._learnt_from]))
+
+    def _views(
+        self, subjects: Sequence[Subject], rng: np.random.Generator
+    ) -> tuple[MatchedView, MatchedView]:
         subject = subjects[int(rng.integers(len(subjects)))]
         return take_views(subject, self.config.crop, self._motion, self._style, rng)
 
@@ -132,7 +141,10 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         first, second = self._keypoints(batch)
         found = self._assign(first, second)
         target = true_assignment(
-            map_batch(batch["second_from_first"], first.points), second.points, _NEAR_PX, _FAR_PX
+            transform_points(batch["second_from_first"], first.points),
+            second.points,
+            _NEAR_PX,
+            _FAR_PX,
         )
         loss = assignment_loss(found, target)
         self.log_values("train", {"loss": loss}, len(batch["planes"]))
@@ -169,13 +181,13 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         self.log_values("val", {**values, f"score_{folder}": values["score"]}, 1)
 
     @torch.inference_mode()
-    def _matched(self, first_view: View, second_view: View) -> _Matched:
+    def _matched(self, first_view: MatchedView, second_view: MatchedView) -> _Matched:
         """The matches of two views, and which of them are right."""
         views = as_sample(first_view, second_view)
         batch = {name: value[None].to(self.device) for name, value in views.items()}
         first, second = self._keypoints(batch)
         index = mutual_matches(self._assign(first, second)).index
-        truth = map_batch(batch["second_from_first"], first.points)
+        truth = transform_points(batch["second_from_first"], first.points)
         target = true_assignment(truth, second.points, _NEAR_PX, _FAR_PX)
         made = index[0] >= 0
         start, end = first.points[0][made], second.points[0][index[0][made]]
@@ -194,7 +206,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
             first, second = pairs[0]
             found = self._matched(first, second)
             rows.append(
-                draw_matches(first.plane, second.plane, found.start, found.end, found.right)
+                picture_matches(first.plane, second.plane, found.start, found.end, found.right)
             )
         return np.vstack(rows)
 
@@ -219,7 +231,7 @@ class _Matched:
     possible: int
 
 
-def as_sample(first: View, second: View) -> Sample:
+def as_sample(first: MatchedView, second: MatchedView) -> Sample:
     """Two views as tensors: planes 2×S×S, fov 2×S×S, second_from_first 3×3."""
     return {
         "planes": torch.from_numpy(np.stack([first.plane, second.plane])),
@@ -228,35 +240,19 @@ def as_sample(first: View, second: View) -> Sample:
     }
 
 
-def map_batch(matrices: Tensor, points: Tensor) -> Tensor:
-    """B×N×2 points through B×3×3 matrices."""
-    mapped = torch.nn.functional.pad(points, (0, 1), value=1.0) @ matrices.transpose(1, 2)
-    return mapped[..., :2] / mapped[..., 2:]
-
-
-def train(
-    config: SuperGlueTraining, data: Sequence[Path], out: Path, *, resume: bool = False
-) -> SuperGlueTask:
-    """Train SuperGlue.
+def build(config: SuperGlueTraining, data: Sequence[Path]) -> SuperGlueTask:
+    """Read eyes to train SuperGlue on.
 
     Args:
         config: settings.
         data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
-        out: the run folder.
-        resume: go on from the last checkpoint.
-
-    Returns:
-        The task with the weights of its best epoch.
 
     Raises:
         BadInput: when the SuperPoint weights are missing or of another network.
     """
-    L.seed_everything(config.seed, verbose=False)
     detector, learnt_from = _detector(config.superpoint)
     folders = read_subjects([read_folder(root, "train") for root in data])
-    seen = dict.fromkeys([*(f"{root.name}/train" for root in data), *learnt_from])
-    task = SuperGlueTask(config, detector, folders)
-    return fit(task, out, resume=resume, trained_on=tuple(seen), data=data)
+    return SuperGlueTask(config, detector, folders, learnt_from)
 
 
 def _detector(name: str) -> tuple[SuperPoint, tuple[str, ...]]:

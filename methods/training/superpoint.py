@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,26 +15,26 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from imedbench.methods.networks.losses.keypoints import cell_labels, contrastive_loss
-from imedbench.methods.networks.mutual import mutual_nearest
 from imedbench.methods.networks.superpoint import (
     Detection,
     Keypoints,
     SuperPoint,
+    match_mutually,
     sample_descriptors,
 )
-from imedbench.methods.training.config import RunConfig
-from imedbench.methods.training.loop import Sample, TrainingTask, fit
-from imedbench.methods.training.match_picture import draw_matches
+from imedbench.methods.training.config import TrainingConfig
+from imedbench.methods.training.loop import Sample, TrainingTask
+from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.matched_views import (
-    Motion,
+    MatchedView,
     Points,
     Style,
     Subject,
-    View,
+    ViewMotion,
     between,
     corresponding_points,
-    inside,
-    map_points,
+    in_view,
+    project_points,
     read_subjects,
     take_views,
 )
@@ -45,7 +44,7 @@ _RIGHT_PX = 3.0  # a match this close to the truth is right
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuperPointConfig(RunConfig):
+class SuperPointConfig(TrainingConfig):
     """Settings of the SuperPoint training.
 
     Args:
@@ -91,7 +90,7 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
         super().__init__(config)
         splits = [hold_out(subjects, config.hold_out) for subjects in folders]
         self._train = [train for train, _ in splits]
-        self._motion = Motion(rotation=config.rotation)
+        self._motion = ViewMotion(rotation=config.rotation)
         self._style = Style(drawn=config.drawn, inverted=config.inverted)
         self.net = SuperPoint(config.descriptor_dim)
         initialise(self.net)
@@ -116,7 +115,7 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
 
     def _views(
         self, subjects: Sequence[Subject], size: int, rng: np.random.Generator
-    ) -> tuple[View, View]:
+    ) -> tuple[MatchedView, MatchedView]:
         subject = subjects[int(rng.integers(len(subjects)))]
         return take_views(subject, size, self._motion, self._style, rng)
 
@@ -151,28 +150,27 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
         score = self.matching_score(*self._held_out[folder][number])
         self.log_values("val", {"score": score, f"score_{folder}": score}, 1)
 
-    def matching_score(self, first: View, second: View) -> float:
+    def matching_score(self, first: MatchedView, second: MatchedView) -> float:
         """Right mutual matches as a share of the keypoints that both views show."""
         _, target, partner = self._matched(first, second)
-        shared = inside(target, second.fov)
+        shared = in_view(target, second.fov)
         error = np.linalg.norm(target - partner, axis=1)
         return float((shared & (error < _RIGHT_PX)).sum() / max(1, shared.sum()))
 
-    def _matched(self, first: View, second: View) -> tuple[Points, Points, Points]:
+    def _matched(self, first: MatchedView, second: MatchedView) -> tuple[Points, Points, Points]:
         """Keypoints of the first view, their true and their matched places in the second.
 
         Each N×2 px; NaN where nothing is matched.
         """
         a, b = self.detect(first), self.detect(second)
-        index = mutual_nearest(a.descriptors, b.descriptors, a.valid, b.valid)[0].cpu().numpy()
-        points = a.points[0][a.valid[0]].double().cpu().numpy()
-        index = index[: len(points)]
-        partner = b.points[0].double().cpu().numpy()[index]
-        partner[index < 0] = np.nan
-        return points, map_points(between(first, second), points), partner
+        points, found = (k.points[0][k.valid[0]].double().cpu().numpy() for k in (a, b))
+        mine, theirs = match_mutually(a, b).cpu().numpy().T
+        partner = np.full_like(points, np.nan)
+        partner[mine] = found[theirs]
+        return points, project_points(between(first, second), points), partner
 
     @torch.inference_mode()
-    def detect(self, view: View, count: int = 150) -> Keypoints:
+    def detect(self, view: MatchedView, count: int = 150) -> Keypoints:
         """The best keypoints of a view."""
         plane = torch.from_numpy(view.plane)[None, None].to(self.device)
         fov = torch.from_numpy(view.fov)[None].to(self.device)
@@ -186,7 +184,9 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
             points, target, partner = self._matched(first, second)
             made = np.isfinite(partner[:, 0])
             right = np.linalg.norm(target - partner, axis=1)[made] < _RIGHT_PX
-            rows.append(draw_matches(first.plane, second.plane, points[made], partner[made], right))
+            rows.append(
+                picture_matches(first.plane, second.plane, points[made], partner[made], right)
+            )
         return np.vstack(rows)
 
     def configure_optimizers(self) -> Any:
@@ -208,21 +208,11 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def train(
-    config: SuperPointConfig, data: Sequence[Path], out: Path, *, resume: bool = False
-) -> SuperPointTask:
-    """Train SuperPoint.
+def build(config: SuperPointConfig, data: Sequence[Path]) -> SuperPointTask:
+    """Read eyes to train SuperPoint on.
 
     Args:
         config: settings.
         data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
-        out: the run folder.
-        resume: go on from the last checkpoint.
-
-    Returns:
-        The task with the weights of its best epoch.
     """
-    L.seed_everything(config.seed, verbose=False)
-    folders = read_subjects([read_folder(root, "train") for root in data])
-    seen = tuple(f"{root.name}/train" for root in data)
-    return fit(SuperPointTask(config, folders), out, resume=resume, trained_on=seen, data=data)
+    return SuperPointTask(config, read_subjects([read_folder(root, "train") for root in data]))

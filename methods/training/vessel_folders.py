@@ -97,7 +97,15 @@ def hold_out(images: Sequence[T], one_in: int) -> tuple[list[T], list[T]]:
 
     Returns:
         Images to train with, images to validate with.
+
+    Raises:
+        BadInput: when that leaves none to train with.
     """
+    if len(images) < 2:
+        raise BadInput(
+            f"a data folder has {len(images)} image for training, and one has to be held out to"
+            " validate on; give every folder two or more"
+        )
     count = max(1, len(images) // one_in)
     return list(images[:-count]), list(images[-count:])
 

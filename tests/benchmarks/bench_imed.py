@@ -13,13 +13,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from imedbench.core.stages import collect_stages
 from imedbench.core.types import ImagePair
 from imedbench.datasets.synthetic.pairs import make_pair
-from imedbench.methods.imed.frame import working_view
-from imedbench.methods.imed.lines import centre_lines
-from imedbench.methods.imed.maps import oriented_map
+from imedbench.methods.imed.lines import Lines, build_targets, trace_lines
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.imed.pairing import find_pairs
-from imedbench.methods.imed.search import Field, SearchRange, search
-from imedbench.methods.imed.targets import build_targets
+from imedbench.methods.imed.search import SearchRange, search
+from imedbench.methods.vessel_maps import oriented_map, working_image
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +36,9 @@ def pair() -> ImagePair:
 
 
 @pytest.fixture(scope="module")
-def field(pair: ImagePair) -> Field:
-    view = working_view(pair.fixed, 1.0)
-    return Field(centre_lines(oriented_map(view.bright, view.fov), 4500), view.fov)
+def lines(pair: ImagePair) -> Lines:
+    view = working_image(pair.fixed, 1.0)
+    return trace_lines(oriented_map(view.bright, view.fov), 4500)
 
 
 @pytest.mark.parametrize("kind", [Imed, ImedFast])
@@ -57,15 +55,15 @@ def test_end_to_end(
 
 
 @pytest.mark.parametrize("degrees", [40.0, 180.0])
-def test_search(benchmark: BenchmarkFixture, field: Field, degrees: float) -> None:
-    benchmark.pedantic(search, (field, field, SearchRange(rotation_deg=degrees), 48), rounds=5)
+def test_search(benchmark: BenchmarkFixture, lines: Lines, degrees: float) -> None:
+    benchmark.pedantic(search, (lines, lines, SearchRange(max_rotation=degrees), 48), rounds=5)
 
 
 def test_vessel_map(benchmark: BenchmarkFixture, pair: ImagePair) -> None:
-    view = working_view(pair.fixed, 1.0)
+    view = working_image(pair.fixed, 1.0)
     benchmark(oriented_map, view.bright, view.fov)
 
 
-def test_pairing_of_sixteen_poses(benchmark: BenchmarkFixture, field: Field) -> None:
-    targets = build_targets(field.lines, field.fov)
+def test_pairing_of_sixteen_poses(benchmark: BenchmarkFixture, lines: Lines) -> None:
+    targets = build_targets(lines)
     benchmark(find_pairs, targets, targets, np.tile(np.eye(3), (16, 1, 1)), 500)

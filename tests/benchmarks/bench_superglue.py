@@ -18,13 +18,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from imedbench.core.arrays import Pixels
 from imedbench.core.types import Image
 from imedbench.methods.networks.checkpoints import superglue_state, superpoint_state
-from imedbench.methods.networks.superglue import SMALL, SuperGlue, SuperGlueConfig, mutual_matches
+from imedbench.methods.networks.superglue import SuperGlue, SuperGlueConfig, mutual_matches
 from imedbench.methods.networks.superpoint import Detection, SuperPoint
 from imedbench.methods.superpoint_superglue import SuperPointSuperGlue
 
 SIDE = 512
 KEYPOINTS = 1024
 ROUNDS = {"rounds": 5, "warmup_rounds": 2}
+
+SMALL = SuperGlueConfig(width=128, encoder_sizes=(32, 64, 128), layers=5, sinkhorn_iterations=30)
 
 
 @pytest.fixture(autouse=True)

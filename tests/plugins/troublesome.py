@@ -18,10 +18,36 @@ from imedbench.core.transforms import Affine, Homography
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 
 
+class OwnMatrix(Affine):
+    """An affine map with another class, and no name of its own."""
+
+
 class OwnTransform(Affine):
-    """A kind of transform that only this file knows."""
+    """A map that only this file knows: points move along x by the sine of a tenth of it."""
 
     kind = "own"
+
+    def apply(self, points: Any) -> Any:
+        """Shift points."""
+        xy = np.asarray(points, float)
+        return xy + np.column_stack([np.sin(xy[:, 0] / 10), np.zeros(len(xy))])
+
+
+class BrokenTransform(OwnTransform):
+    """A map that raises."""
+
+    def apply(self, points: Any) -> Any:
+        """Fail."""
+        raise ZeroDivisionError("no map")
+
+
+CALLS = 0
+
+
+def _count(_: Image) -> Registration:
+    global CALLS
+    CALLS += 1
+    return Registration.failed(f"call {CALLS}")
 
 
 def _fail(_: Image) -> Registration:
@@ -94,7 +120,11 @@ ACTS: dict[str, Any] = {
     "nan": lambda _: Registration(Homography(np.full((3, 3), np.nan))),
     "wrong-type": lambda _: np.eye(3),
     "matrix": lambda _: Registration(np.eye(3)),  # type: ignore[arg-type]
+    "own-matrix": lambda _: Registration(OwnMatrix([[1, 0, 3], [0, 1, 0]])),
     "own-transform": lambda _: Registration(OwnTransform(np.eye(3))),
+    "broken-transform": lambda _: Registration(BrokenTransform(np.eye(3))),
+    "count": _count,
+    "sure": lambda _: Registration(Affine.identity(), confidence=0.75),
     "unsendable": lambda _: Registration(
         Affine.identity(),
         diagnostics=Diagnostics(values={}, images={}, matches=lambda: None),  # type: ignore[arg-type]

@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from imedbench.analysis.statistics.grouping import group_codes, group_means, group_sums
 from imedbench.analysis.statistics.intervals import Interval, bootstrap_mean
+from imedbench.core.arrays import Floats, Mask
 from imedbench.core.errors import ContractError
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -48,13 +45,30 @@ class PairedComparison:
     only_b_failed: int
     detectable: float
 
+    @property
+    def n_discordant(self) -> int:
+        """Pairs on which one failed and the other did not."""
+        return self.only_a_failed + self.only_b_failed
+
+    def smallest_p(self, n_tests: int = 1) -> float:
+        """Smallest p that so many groups can give at all, if every one points the same way.
+
+        Args:
+            n_tests: number of tests that Holm's correction is for; the first is multiplied by it.
+
+        Example:
+            >>> compare_paired(np.zeros(8), np.ones(8)).smallest_p(7)
+            0.0546875
+        """
+        return float(min(1.0, n_tests * 2.0 ** (1 - self.n_groups)))
+
 
 def compare_paired(
     a: Floats,
     b: Floats,
     groups: Sequence[str] | None = None,
-    failed_a: Flags | None = None,
-    failed_b: Flags | None = None,
+    failed_a: Mask | None = None,
+    failed_b: Mask | None = None,
     *,
     level: float = 0.95,
     seed: int = 0,
@@ -174,7 +188,7 @@ def _median(values: Floats) -> float:
     return float((low + high) / 2)
 
 
-def mcnemar_exact(failed_a: Flags, failed_b: Flags, groups: Sequence[str] | None = None) -> float:
+def mcnemar_exact(failed_a: Mask, failed_b: Mask, groups: Sequence[str] | None = None) -> float:
     """Two-sided exact p of McNemar's test: does one method fail where the other does not?
 
     With several pairs a group it is the sign test on each group's surplus of failures, which is

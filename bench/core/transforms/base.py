@@ -29,7 +29,9 @@ class Transform(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Transform.kinds[cls.kind] = cls
+        # What is read back under a name is what first had it: no plugin takes the place of it.
+        if "kind" in vars(cls):
+            Transform.kinds.setdefault(cls.kind, cls)
 
     @abstractmethod
     def apply(self, points: ArrayLike) -> Points:

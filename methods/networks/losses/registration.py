@@ -71,21 +71,6 @@ def reverse_hinge(target: Tensor, warped: Tensor) -> Tensor:
     return (uncovered / target.sum(dim=(1, 2, 3)).clamp(min=1.0)).mean()
 
 
-def joint_loss(dice: Tensor, entropy: Tensor, hinge: Tensor, chamfer: Tensor) -> Tensor:
-    """Dice loss + cross-entropy + reverse hinge + Chamfer distance, report Eq. 6.
-
-    Args:
-        dice: scalar.
-        entropy: scalar.
-        hinge: scalar.
-        chamfer: scalar, in a unit that makes it comparable with the others.
-
-    Returns:
-        Their plain sum.
-    """
-    return dice + entropy + hinge + chamfer
-
-
 def grid_loss(predicted: Tensor, true: Tensor) -> Tensor:
     """Mean squared distance between where points go and where they should (Rocco et al. 2017).
 

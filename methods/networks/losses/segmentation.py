@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 
 def dice_loss(probability: Tensor, target: Tensor, *, smooth: float = 1.0) -> Tensor:
@@ -20,29 +19,3 @@ def dice_loss(probability: Tensor, target: Tensor, *, smooth: float = 1.0) -> Te
     overlap = (probability * target).sum(dim=(1, 2, 3))
     total = probability.sum(dim=(1, 2, 3)) + target.sum(dim=(1, 2, 3))
     return (1 - (2 * overlap + smooth) / (total + smooth)).mean()
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of the two classes vessel and ground, -Σ p·log q, report Eq. 3.
-
-    Args:
-        logits: B×1×H×W.
-        target: B×1×H×W in [0, 1].
-
-    Returns:
-        Mean over pixels, scalar, nats.
-    """
-    return F.binary_cross_entropy_with_logits(logits, target)
-
-
-def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Dice loss plus cross-entropy.
-
-    Args:
-        logits: B×1×H×W.
-        target: B×1×H×W in [0, 1].
-
-    Returns:
-        Scalar.
-    """
-    return dice_loss(logits.sigmoid(), target) + cross_entropy(logits, target)

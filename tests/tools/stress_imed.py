@@ -2,7 +2,7 @@
 
 Run as a script; nothing here is collected by pytest::
 
-    python tests/stress_imed.py --data DATA --method imed --sets warps quarter --n 100
+    python tests/tools/stress_imed.py --data DATA --method imed --sets warps quarter --n 100
 
 DATA holds the folders ``cf_octa``, ``cf_fa`` (pair sets) and ``drive``, ``chasedb1`` (mask sets).
 """

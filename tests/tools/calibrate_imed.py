@@ -2,7 +2,7 @@
 
 Run as a script; nothing here is collected by pytest::
 
-    python tests/calibrate_imed.py --data DATA --n 100 --seed 21
+    python tests/tools/calibrate_imed.py --data DATA --n 100 --seed 21
 
 DATA is as of `stress_imed.py`; only its training eyes are used. Prints the numbers that stand in
 `methods/imed/selfcheck.py`, and how well they would tell answers on eyes that were left out.
@@ -29,8 +29,8 @@ from stress_imed import Case, cases, project
 
 from imedbench.core.types import Image
 from imedbench.methods.imed.method import Imed
-from imedbench.methods.imed.selfcheck import ENOUGH_LEAD
 
+FEATURES = ("excess_match_rate", "log_z_score", "overlap", "lead")
 SETS = ("fields", "degraded", "quarter", "warps", "unrelated", "unrelated_eyes")
 RIGHT, WRONG = 5.0, 10.0  # px of mean landmark error; what lies between is left out
 FOLDS = 5
@@ -44,10 +44,7 @@ def attempts(method: Imed, case: Case) -> Iterator[dict[str, Any]]:
             mapped = project(found.native_pose, case.moving_points)
             error = float(np.linalg.norm(mapped - case.fixed_points, axis=1).mean())
         yield {
-            "share": evidence.share,
-            "surprise": np.log(max(evidence.surprise, 1.0)),
-            "overlap": evidence.overlap,
-            "lead": min(evidence.lead, ENOUGH_LEAD),
+            **dict(zip(FEATURES, evidence.features(), strict=True)),
             "right": float(error < RIGHT),
             "between": RIGHT <= error < WRONG,
         }
@@ -86,9 +83,8 @@ def main() -> None:
     ]
     table = pd.DataFrame(rows)
     table = table[~table["between"]]
-    names = ["share", "surprise", "overlap", "lead"]
-    features, right = table[names].to_numpy(float), table["right"].to_numpy(float)
-    print("offset, " + ", ".join(names), np.round(fit(features, right), 2))
+    features, right = table[list(FEATURES)].to_numpy(float), table["right"].to_numpy(float)
+    print("offset, " + ", ".join(FEATURES), np.round(fit(features, right), 2))
     fold = pd.factorize(table["case"])[0] % FOLDS
     chance = np.empty(len(table))
     for k in range(FOLDS):

@@ -1,0 +1,113 @@
+"""The files of a run folder beside its database, written so that none is ever seen half done."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imedbench.core.errors import BadInput
+from imedbench.core.images import read_image
+from imedbench.core.transforms import Transform, from_bytes
+from imedbench.core.types import Matches
+
+DIAGNOSTICS = "diagnostics"
+TRANSFORMS = "transforms"
+_MATCHES = "matches.npz"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is there in full or not at all, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def transform_file(run: Path, key: str) -> Path:
+    """Where the transform of a row is kept if it is a large one."""
+    return run / TRANSFORMS / f"{key}.npz"
+
+
+def read_transform(path: Path) -> Transform:
+    """Read a large transform.
+
+    Raises:
+        BadInput: when the file is missing or damaged.
+    """
+    try:
+        return from_bytes(path.read_bytes())
+    except Exception as error:  # a torn archive may fail in any way
+        raise BadInput(
+            f"{path}: cannot be read ({error}); the same run command computes it again"
+        ) from error
+
+
+def save_diagnostics(run: Path, key: str, pictures: dict[str, bytes], matches: bytes) -> None:
+    """Write a row's pictures and its matches.
+
+    Args:
+        run: the run folder.
+        key: the prediction's.
+        pictures: PNG files by name.
+        matches: the content of an ``.npz`` file; empty for none.
+    """
+    folder = run / DIAGNOSTICS / key
+    for name, content in pictures.items():
+        write_atomically(folder / f"{name}.png", content)
+    if matches:
+        write_atomically(folder / _MATCHES, matches)
+
+
+def remove_row_files(run: Path, key: str) -> None:
+    """Delete what was kept of a row."""
+    shutil.rmtree(run / DIAGNOSTICS / key, ignore_errors=True)
+    transform_file(run, key).unlink(missing_ok=True)
+
+
+def remove_all_files(run: Path) -> None:
+    """Delete what was kept of every row."""
+    for name in (DIAGNOSTICS, TRANSFORMS):
+        shutil.rmtree(run / name, ignore_errors=True)
+
+
+def load_matches(run: Path, key: str) -> Matches | None:
+    """The matches of a row, if it has any."""
+    path = run / DIAGNOSTICS / key / _MATCHES
+    if not path.is_file():
+        return None
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        return Matches(stored["moving"], stored["fixed"], stored["inliers"])
+
+
+def load_pictures(run: Path, key: str) -> dict[str, NDArray[np.uint8]]:
+    """The pictures of a row by name, RGB or grey."""
+    files = sorted((run / DIAGNOSTICS / key).glob("*.png"))
+    return {file.stem: read_image(file).pixels for file in files}
+
+
+def log_file(run: Path, method: str) -> Path:
+    """Where what a method prints is kept."""
+    return run / "logs" / f"{slug(method)}.log"
+
+
+def slug(text: str) -> str:
+    """Turn a spec into a file name of its own: readable, short, and no two alike.
+
+    Example:
+        >>> slug("sift:ratio=0.7")
+        'sift-ratio-0.7-4f28ab'
+    """
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:60]
+    if readable == text:
+        return readable
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

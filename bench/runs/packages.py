@@ -1,0 +1,111 @@
+"""What code a plugin consists of: its files, the package they come in, and what they import."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from imedbench.core.types import MethodInfo
+
+
+def code_hash(factory: Callable[..., Any]) -> str:
+    """Hash of the code of a plugin and, for a wrapper, of what it wraps."""
+    inner = getattr(factory, "inner", None)
+    own = source_hash(factory.__module__)
+    return own if inner is None else f"{own}+{code_hash(inner)}"
+
+
+@cache
+def source_hash(module_name: str) -> str:
+    """Hash of the code a plugin consists of: its own file, or its whole top-level package.
+
+    For a plugin of imedbench that is its room (the methods, say) and the core, so that a change of
+    how results are printed leaves stored predictions valid.
+
+    Args:
+        module_name: the plugin's module, imported already.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    module = sys.modules[module_name]
+    digest = hashlib.sha256()
+    for file in plugin_files(module):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def plugin_files(module: ModuleType) -> list[Path]:
+    """The source files of the plugin that a module belongs to; see `source_hash`."""
+    if module.__name__.startswith("imedbench."):
+        import imedbench.core
+
+        room = sys.modules[".".join(module.__name__.split(".")[:2])]
+        return [*_sources(imedbench.core), *_sources(room)]
+    top = sys.modules.get(module.__name__.partition(".")[0], module)
+    return _sources(top) or [Path(str(module.__file__))]
+
+
+def _sources(package: ModuleType) -> list[Path]:
+    folders = getattr(package, "__path__", [])
+    return sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
+
+
+@cache
+def packages_of(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """The installed packages that a plugin comes in (first) or imports by name.
+
+    A plugin file comes in none, and its own name leads.
+    """
+    module = sys.modules[factory.__module__]
+    inner = getattr(factory, "inner", None)
+    top = module.__name__.partition(".")[0]
+    owners = metadata.packages_distributions()
+    own = [] if top.startswith("imedbench_plugin_") else owners.get(top, [])
+    names = {name for file in plugin_files(module) for name in _imported_names(file)}
+    imported = sorted({package for name in names for package in owners.get(name, [])} - {*own})
+    return (*own[:1], *imported, *(packages_of(inner) if inner else ()))
+
+
+def _imported_names(file: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:  # a file of the package that is not imported
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def with_package(info: MethodInfo, factory: Callable[..., Any]) -> MethodInfo:
+    """Add what a method does not say itself: the package it comes in, and that one's licence."""
+    module = sys.modules[factory.__module__]
+    if module.__name__.startswith("imedbench_plugin_"):
+        return replace(info, package=info.package or Path(str(module.__file__)).name)
+    package = next(iter(packages_of(factory)), "")
+    if not package:
+        return info
+    licence = info.code_licence
+    if licence == "unknown":
+        facts = metadata.metadata(package).json
+        licence = str(facts.get("license_expression") or facts.get("license") or "unknown")
+    named = info.package or f"{package} {package_version(package)}"
+    return replace(info, package=named, code_licence=licence.splitlines()[0])
+
+
+def package_version(package: str) -> str:
+    """The installed version of a package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
