@@ -48,14 +48,15 @@ class PairRow:
         return self.cells.get(column, "")
 
 
-def read_pairs(path: Path) -> list[PairRow]:
+def read_pairs(path: Path, subset: str | None = None) -> list[PairRow]:
     """Read a ``pairs.csv`` and check all of its cells.
 
     Args:
         path: the file, or the folder that holds it.
+        subset: ``train`` or ``test``: other rows are neither checked nor returned.
 
     Raises:
-        BadInput: naming file and line.
+        BadInput: naming file and line, or when the subset has no pairs.
         Mistakes: when several rows are wrong; the others are its ``rest``.
     """
     path = path / FILE if path.is_dir() else path
@@ -65,6 +66,10 @@ def read_pairs(path: Path) -> list[PairRow]:
     _check_header(path, header)
     if not rows:
         raise BadInput(f"{path}: no pairs, only a header")
+    if subset is not None:
+        rows = [row for row in rows if row["subset"] == subset]
+        if not rows:
+            raise BadInput(f"{path}: no {subset} pairs; the column subset names them")
     mistakes, first_lines, good = Collector(), dict[str, int](), list[PairRow]()
     for row in rows:
         wrong = list(_mistakes(path.parent, row, first_lines))

@@ -35,6 +35,7 @@ __all__ = ["Prediction", "Score", "Store"]
 
 _IN_A_FILE = "in a file"  # in place of a transform that is too large for the database
 _REF_COLUMNS = len(fields(PairRef))
+_HASH_COLUMNS = len(fields(PairHashes))
 
 
 class Store:
@@ -70,7 +71,7 @@ class Store:
         updates = ", ".join(f"{name} = excluded.{name}" for name in changes.split(", "))
         with self._db:
             self._db.executemany(
-                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?, NULL, NULL, NULL, NULL)"
+                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
                 ((*astuple(ref), position) for position, ref in enumerate(refs)),
             )

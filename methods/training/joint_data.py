@@ -65,10 +65,7 @@ class Reader:
         return Retina(shown, image, Affine.identity())
 
     def _pairs(self, root: Path, split: str, size: int) -> list[Retina]:
-        rows = [row for row in read_pairs(root) if row["subset"] == split]
-        if not rows:
-            raise BadInput(f"{root / FILE}: no {split} pairs; the column subset names them")
-        return [self._pair(root, row, size) for row in rows]
+        return [self._pair(root, row, size) for row in read_pairs(root, split)]
 
     def _pair(self, root: Path, row: PairRow, size: int) -> Retina:
         """The image with dark vessels, if there is one, comes first."""

@@ -68,7 +68,7 @@ def list_images(root: Path, split: str) -> list[Path]:
         BadInput: when there are none.
     """
     if (root / FILE).is_file():
-        rows = [row for row in read_pairs(root) if row["subset"] == split]
+        rows = read_pairs(root, split)
         paths = [root / row[side] for row in rows for side in ("fixed", "moving")]
     else:
         paths = sorted((root / "images" / split).glob("*.png"))
