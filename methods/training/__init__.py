@@ -25,7 +25,8 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "segmentation": ("segmentation", "SegmentationConfig"),
         "cyclegan": ("cyclegan", "CycleGANConfig"),
         "arbicon": ("arbicon", "ArbiconConfig"),
-        "joint": ("joint", "JointConfig"),
+        "joint": ("coarse_to_fine", "CoarseToFineConfig"),
+        "joint-report": ("joint", "JointConfig"),
         "superpoint": ("superpoint", "SuperPointConfig"),
         "superglue": ("superglue", "SuperGlueTraining"),
     }
