@@ -225,10 +225,9 @@ class CoarseToFine(nn.Module):
             features: Features = self.encoder(images, vessels=vessels)
         return features
 
-    def refine(self, fixed: Features, moving: Tensor, before: Tensor) -> Step:
-        """One local step from a map, with the moving images themselves."""
-        warped = self.encode(warp(moving, before))
-        step: Step = self.locally(fixed.fine, warped.fine, before)
+    def refine(self, fixed: Features, warped: Tensor, before: Tensor) -> Step:
+        """One local step from a map, with the moving images as it shows them (`warp`)."""
+        step: Step = self.locally(fixed.fine, self.encode(warped).fine, before)
         return step
 
     def folded(self) -> CoarseToFine:
@@ -241,12 +240,12 @@ class CoarseToFine(nn.Module):
 
 
 def warp(moving: Tensor, map_: Tensor) -> Tensor:
-    """Moving images in the fixed images' frame; no gradient, 0 outside."""
+    """Moving images of any size in the frame of the fixed ones; no gradient, 0 outside."""
     with torch.no_grad():
         grid = smooth_grid(
-            lambda points: poly.evaluate(map_, points), moving.shape[-2:], device=moving.device
+            lambda points: poly.evaluate(map_, points), (SIZE, SIZE), device=moving.device
         )
-        return F.grid_sample(moving, grid, align_corners=False)
+        return F.grid_sample(moving.expand(len(grid), -1, -1, -1), grid, align_corners=False)
 
 
 def _doubled(x: Tensor) -> Tensor:

@@ -25,8 +25,9 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "segmentation": ("segmentation", "SegmentationConfig"),
         "cyclegan": ("cyclegan", "CycleGANConfig"),
         "arbicon": ("arbicon", "ArbiconConfig"),
-        "joint": ("coarse_to_fine", "CoarseToFineConfig"),
-        "joint-report": ("joint", "JointConfig"),
+        "joint": ("joint", "JointConfig"),
+        "joint-judge": ("joint_judge", "JudgeConfig"),
+        "joint-report": ("joint_report", "ReportConfig"),
         "superpoint": ("superpoint", "SuperPointConfig"),
         "superglue": ("superglue", "SuperGlueTraining"),
     }

@@ -1,184 +1,330 @@
-"""Train the joint network: segmentation and registration from one encoder (report, section 4)."""
+"""Train the coarse-to-fine joint network on views of aligned eyes, the motion known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
-from imedbench.methods.networks.arbicon import ArbiconNet, Readout
-from imedbench.methods.networks.joint import JointNetwork, JointOutput
+from imedbench.methods.networks import polynomial_fit as poly
+from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, Features, Step, warp
 from imedbench.methods.networks.losses.registration import (
     chamfer_distance,
     distance_map,
-    grid_loss,
-    joint_loss,
     reverse_hinge,
 )
 from imedbench.methods.networks.losses.segmentation import cross_entropy, dice_loss
-from imedbench.methods.training.arbicon import (
-    PX_512,
-    first_stage_losses,
-    overlay_row,
-    supervision,
+from imedbench.methods.networks.losses.stages import end_point_error, soft_match_loss
+from imedbench.methods.networks.unit_frame import grid_points
+from imedbench.methods.training.aligned_eyes import (
+    AlignedEye,
+    Motion,
+    distractor,
+    draw_views,
+    read_aligned,
 )
-from imedbench.methods.training.augment import pick
-from imedbench.methods.training.joint_data import read_retinas
-from imedbench.methods.training.loop import Sample, fit
-from imedbench.methods.training.pair_task import PairConfig, PairTask
-from imedbench.methods.training.warped_pairs import Retina, restyle, warped_pair
+from imedbench.methods.training.arbicon import PX_512, overlay_row
+from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
+from imedbench.methods.training.restyle_views import Chances, restyle
+from imedbench.methods.training.vessel_folders import hold_out
 
 TEACHER = "vessels"  # finds the vessels of images that come without a mask
+QUERIES = 32  # a side; the global stage asks for every second of them
+_LOST = 25.0  # px at 512: from further away the local stage sees nothing of the truth
+_SHOWN = 96.0  # px at 512: the worst a validation pair counts for
+_MAP = 128  # px, side of the vessel maps that are warped
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointConfig(PairConfig):
-    """Settings of the joint network.
+class JointConfig(RunConfig):
+    """Settings of the coarse-to-fine joint network.
 
     Args:
-        widths: channels of the shared U-Net, finest first.
-        grid: cells a side of its last level.
-        descriptor: size of the transformation descriptor.
-        consensus: channels of the 4-D convolutions.
-        readout: ``flat``, the paper's, or ``offsets``, which learns from fewer pairs.
-        transformer_weights: name of the shipped generator from colour fundus to OCTA, which stays
-            frozen; empty to show both images with bright vessels instead.
-        segmentation_weights: name of a shipped U-Net to start from; empty for none.
-        registration_weights: name of a shipped Arbicon-Net to start from; empty for none.
+        shares: of each data folder among the pairs; empty for equal ones.
         zooms: magnification of each data folder at the transfer, 1 for images 512 px wide; a
             single one is for all.
-        chamfer: weight of the Chamfer distance, 1/px.
-        truncation: px at which it stops growing; 0 for never.
-        supervised: weight of the grid loss, for which the warps are known here; 0 leaves the
-            report's losses alone.
-        matching: weight of the cross-entropy between cells that show the same place.
+        transformer_weights: name of the shipped generator whose fake OCTA is shown as one more
+            image of each colour photograph; empty for none.
+        start: weights (``FOLDER/NAME``) to start from; empty for none.
+        narrow_epochs: first so many epochs show narrow motion alone.
+        wide: share of wide motion afterwards.
+        rotation: of the wide motion, degrees.
+        scale: of the wide motion, factor.
+        shift: of the wide motion, share of the side.
+        perspective: of all motion.
+        bend: of all motion; half of the pairs are flat.
+        matching: weight of the cross-entropies of the matches.
+        segmentation: weight of the report's Dice and cross-entropy.
+        overlap: weight of the report's reverse hinge and Chamfer distance.
+        chamfer: weight of the Chamfer distance beside the hinge, 1/px at `_MAP` px.
+        flatness: weight of the quadratic terms' size where the pair is flat, 1/px at 512.
+        noise: share of pairs whose local stage starts from the truth and an error of its own.
+        hold_out: one in so many eyes of each folder validates.
+        validation_pairs: number of pairs to validate on.
     """
 
-    widths: tuple[int, ...] = (8, 16, 32, 64, 128)
-    grid: int = 15
-    descriptor: int = 256
-    consensus: tuple[int, ...] = (10, 10)
-    readout: str = "flat"
-    transformer_weights: str = "cf_to_octa"
-    segmentation_weights: str = "vessels"
-    registration_weights: str = ""
+    shares: tuple[float, ...] = ()
     zooms: tuple[float, ...] = (1.0,)
-    chamfer: float = 0.1
-    truncation: float = 0.0
-    supervised: float = 1.0
-    matching: float = 0.05
-    rotation: float = 15.0
-    scale: float = 1.2
-    shift: float = 0.1
-    bend: float = 0.03
-    field_min: float = 0.4
+    transformer_weights: str = "cf_to_octa"
+    start: str = ""
+    narrow_epochs: int = 4
+    wide: float = 0.6
+    rotation: float = 35.0
+    scale: float = 1.45
+    shift: float = 0.28
+    perspective: float = 0.02
+    bend: float = 0.02
+    matching: float = 1.0
+    segmentation: float = 0.2
+    overlap: float = 0.1
+    chamfer: float = 0.05
+    flatness: float = 0.05
+    noise: float = 0.4
+    hold_out: int = 20
+    validation_pairs: int = 64
+
+    def motion(self, *, wide: bool) -> Motion:
+        """The range of the wide motion, or of motion like that of `IMED` with some margin."""
+        rotation, scale, shift = (
+            (self.rotation, self.scale, self.shift) if wide else (12.0, 1.15, 0.1)
+        )
+        return Motion(
+            rotation=rotation,
+            scale=scale,
+            shift=shift,
+            perspective=self.perspective,
+            bend=self.bend,
+        )
 
 
-class JointTask(PairTask[JointConfig]):
-    """The report's overall loss (Eq. 6), with a grid loss where the warp is known.
+class JointTask(TrainingTask[JointConfig]):
+    """Match cells and hit points stage by stage, segment, and lay vessels on vessels.
 
     Args:
         config: settings.
-        folders: the retinas of each folder; each folder gives the same share of pairs.
+        folders: the eyes of each folder.
     """
 
-    def __init__(self, config: JointConfig, folders: Sequence[Sequence[Retina]]) -> None:
-        super().__init__(config)
-        self._arguments = _arguments(config)
-        self.net = JointNetwork(**self._arguments)
-        self.take(folders, self.net.size)
-        _start(self.net, config)
+    score_mode = "min"
 
-    def sample(self, retinas: Sequence[Retina], rng: np.random.Generator) -> Sample:
-        """Source and target with their vessels, 1×S×S, and grid points with where they belong."""
-        config, size = self.config, self.net.size
-        pair = warped_pair(pick(retinas, rng), size, config.warps, rng)
-        source = restyle(pair.source, rng, drawn=0, clean=config.clean)
-        target = restyle(pair.target, rng, drawn=0, clean=config.clean)
+    def __init__(self, config: JointConfig, folders: Sequence[Sequence[AlignedEye]]) -> None:
+        super().__init__(config)
+        self.net = CoarseToFine()
+        self.net.bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        if config.start:
+            path = Path(config.start)
+            self.net.load_state_dict(weights.load(path.name, path.parent).state_dict())
+        splits = [hold_out(eyes, config.hold_out) for eyes in folders]
+        self._train, self._held_out = ([split[i] for split in splits] for i in (0, 1))
+        shares = np.array(config.shares or [1.0] * len(folders))
+        if len(shares) != len(folders):
+            raise BadInput(f"shares: {len(shares)} given for {len(folders)} data folders")
+        self._shares = shares / shares.sum()
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """A pair of one of the training eyes."""
+        late = self.current_epoch >= self.config.narrow_epochs
+        wide = late and bool(rng.random() < self.config.wide)
+        return self.sample(self.pick_folder(rng), self.config.motion(wide=wide), rng)
+
+    def pick_folder(self, rng: np.random.Generator) -> Sequence[AlignedEye]:
+        """The training eyes of a folder, by its share."""
+        return self._train[rng.choice(len(self._train), p=self._shares)]
+
+    def sample(
+        self, eyes: Sequence[AlignedEye], motion: Motion, rng: np.random.Generator
+    ) -> Sample:
+        """Two views about 0 with their vessels, 1×S×S, and where grid points belong."""
+        eye = eyes[int(rng.integers(len(eyes)))]
+        pair = draw_views(eye, SIZE, motion, rng)
+        other, chances = distractor(self._train[0], SIZE, rng), Chances()
         planes = {
-            "source": source,
-            "target": target,
-            "source_vessels": pair.source.vessels,
-            "target_vessels": pair.target.vessels,
+            "fixed": restyle(pair.fixed, other, chances, rng),
+            "moving": restyle(pair.moving, other[::-1], chances, rng),
+            "fixed_vessels": pair.fixed_vessels,
+            "moving_vessels": pair.moving_vessels,
         }
         sample = {name: torch.from_numpy(plane)[None] for name, plane in planes.items()}
-        sample["distance"] = distance_map(sample["target_vessels"][None])[0]
-        return {**sample, **supervision(pair, size, config.grid)}
+        points = grid_points((QUERIES,) * 2)[0].double().numpy()
+        sample["true"] = torch.from_numpy(pair.moving_from_fixed(points)).float()
+        sample["flat"] = torch.tensor(pair.flat)
+        return sample
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """The overall loss of one batch."""
-        losses = self.losses(self.net(batch["source"], batch["target"]), batch)
-        names = ("dice", "cross_entropy", "reverse_hinge", "chamfer")
-        total = joint_loss(*(losses[name] for name in names))
-        total = total + self.config.supervised * (losses["affine"] + losses["grid"])
-        total = total + self.config.matching * losses["matching"]
-        self.log_values("train", {**losses, "loss": total}, len(batch["source"]))
-        return total
+        losses = self.losses(batch)
+        self.log_values("train", losses, len(batch["fixed"]))
+        return losses["loss"]
 
-    def losses(self, output: JointOutput, batch: Sample) -> dict[str, Tensor]:
-        """Every loss by name, scalars; the Chamfer distance is weighted already."""
-        size = self.net.size
-        logits = torch.cat([output.source_logits, output.target_logits]).float()
-        vessels = torch.cat([batch["source_vessels"], batch["target_vessels"]])
-        warped = output.warp.resample(batch["source_vessels"], (size, size)).float()
-        chamfer = chamfer_distance(
-            warped,
-            batch["distance"],
-            count=batch["source_vessels"].sum(dim=(1, 2, 3)),
-            truncation=self.config.truncation or None,
+    def losses(self, batch: Sample) -> dict[str, Tensor]:
+        """Every loss by name, and the weighted ``loss``; errors in px at 512."""
+        config, count = self.config, len(batch["fixed"])
+        both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]), vessels=True)
+        fixed, moving = both[:count], both[count:]
+        first = self.net.globally(fixed.coarse, moving.coarse)
+        losses = _global_losses(first, batch["true"])
+        start = self._start(first.map.detach(), batch["true"])
+        second = self.net.refine(fixed, warp(batch["moving"], start), start)
+        losses |= _local_losses(second, start, batch["true"], self.net.locally.radius)
+        losses["bent"] = (second.map[:, 3:].norm(dim=(1, 2)) * batch["flat"]).mean() * PX_512
+        losses |= _vessel_losses(both, second, batch)
+        losses["loss"] = (
+            config.matching * (losses["global_match"] + 0.6 * losses["local_match"])
+            + 0.02 * losses["global_px"]
+            + 0.06 * losses["local_px"]
+            + config.flatness * losses["bent"]
+            + config.segmentation * (losses["dice"] + losses["cross_entropy"])
+            + config.overlap * (losses["reverse_hinge"] + config.chamfer * losses["chamfer"])
         )
-        return {
-            "dice": dice_loss(logits.sigmoid(), vessels),
-            "cross_entropy": cross_entropy(logits, vessels),
-            "reverse_hinge": reverse_hinge(batch["target_vessels"], warped),
-            "chamfer": self.config.chamfer * chamfer,
-            "grid": grid_loss(output.warp.source_from_target(batch["points"]), batch["true"]),
-            **first_stage_losses(output.warp, batch),
-        }
+        return losses
+
+    def _start(self, found: Tensor, true: Tensor) -> Tensor:
+        """Where the local stage starts: mostly what the global one found, else near the truth.
+
+        The noise moves by up to `_LOST` px, and as often by a half as by twenty: a second step
+        starts where the first has left little.
+        """
+        points = grid_points((QUERIES,) * 2, found.device)[0]
+        rows = poly.basis(points)[:, :3]
+        best = F.pad(
+            torch.linalg.lstsq(rows.expand(len(true), -1, -1), true).solution, (0, 0, 0, 3)
+        )
+        size = torch.exp(
+            torch.empty(len(true), 1, 1, device=true.device).uniform_(np.log(0.5), np.log(_LOST))
+        )
+        near = best + F.pad(torch.randn_like(best[:, :3]), (0, 0, 0, 3)) * size / PX_512 / 2
+        error = (poly.evaluate(found, points) - true).norm(dim=-1).mean(dim=1) * PX_512
+        replaced = (error > _LOST) | (torch.rand_like(error) < self.config.noise)
+        return torch.where(replaced[:, None, None], near, found)
+
+    def configure_gradient_clipping(self, *arguments: Any, **named: Any) -> None:
+        """Keep single bad batches from undoing much: norm 1."""
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Pairs of held-out eyes, every second with wide motion; always the same."""
+        config = self.config
+        pairs = [
+            self.sample(
+                self._held_out[i % len(self._held_out)],
+                config.motion(wide=bool(i // len(self._held_out) % 2)),
+                np.random.default_rng([config.seed, 7, i]),
+            )
+            for i in range(config.validation_pairs)
+        ]
+        return DataLoader(Listed(pairs), batch_size=config.batch_size)
 
     def validation_step(self, batch: Sample, index: int) -> None:
-        """Mean distance of the grid points from where they belong, in px at 512."""
-        output = self.net(batch["source"], batch["target"])
-        found = output.warp.source_from_target(batch["points"])
-        error = (found - batch["true"]).norm(dim=-1).mean() * PX_512
-        dice = 1 - dice_loss(output.target_logits.sigmoid(), batch["target_vessels"])
-        self.log_values("val", {"score": error, "dice": dice}, len(batch["source"]))
+        """Error after each stage, px at 512; a lost pair counts `_SHOWN`."""
+        points = grid_points((QUERIES,) * 2, self.device)[0]
+        valid = inside(batch["true"])
+        for name, map_ in zip(("global", "local", "score"), self.maps(batch), strict=True):
+            error = end_point_error(poly.evaluate(map_, points), batch["true"], valid) * PX_512
+            values = {name: error.clamp(max=_SHOWN).mean(), f"{name}_lost": error > _LOST / 2}
+            self.log_values("val", {k: v.float().mean() for k, v in values.items()}, len(error))
+
+    def maps(self, batch: Sample) -> list[Tensor]:
+        """The map after the global stage and after one and two local steps."""
+        both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]))
+        fixed, moving = both[: len(batch["fixed"])], both[len(batch["fixed"]) :]
+        found = [self.net.globally(fixed.coarse, moving.coarse).map]
+        for _ in range(2):
+            shown = warp(batch["moving"], found[-1])
+            found.append(self.net.refine(fixed, shown, found[-1]).map)
+        return found
 
     def pictures(self) -> NDArray[np.uint8]:
-        """Source, target and both overlaid, before and after."""
+        """A held-out pair of each folder, overlaid before and after."""
         rows = []
-        for sample in self.shown_samples():
-            source, target = (sample[name][None].to(self.device) for name in ("source", "target"))
-            moved = self.net.register(source, target).resample(source, (self.net.size,) * 2)
-            rows.append(overlay_row(source[0, 0], target[0, 0], moved[0, 0]))
+        for index, eyes in enumerate(self._held_out):
+            rng = np.random.default_rng([self.config.seed, 8, index])
+            sample = self.sample(eyes, self.config.motion(wide=True), rng)
+            pair = {name: value[None].to(self.device) for name, value in sample.items()}
+            moved = warp(pair["moving"], self.maps(pair)[-1])
+            shown = (pair["moving"], pair["fixed"], moved)
+            rows.append(overlay_row(*(plane[0, 0] + 0.5 for plane in shown)))
         return np.vstack(rows)
 
     def configure_optimizers(self) -> Any:
-        """AdamW along a cosine; the modality transformer is not among the parameters."""
-        return self.cosine([p for p in self.net.parameters() if p.requires_grad])
+        """AdamW along a cosine."""
+        return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The whole network, its modality transformer included."""
-        return {"joint": (self.net, "joint:JointNetwork", self._arguments)}
+        """The network."""
+        return {"joint": (self.net, "coarse_to_fine:CoarseToFine", {})}
+
+
+def inside(true: Tensor) -> Tensor:
+    """Points of the fixed view that the moving view shows, bool B×N."""
+    return (true.abs() < 1).all(dim=-1)
+
+
+def _global_losses(step: Step, true: Tensor) -> dict[str, Tensor]:
+    asked = true.unflatten(1, (QUERIES, QUERIES))[:, ::2, ::2].flatten(1, 2)
+    side = round(step.log_match.shape[2] ** 0.5)
+    place = (asked + 1) * side / 2 - 0.5
+    points = grid_points((QUERIES,) * 2, true.device)[0]
+    error = end_point_error(poly.evaluate(step.map, points), true, inside(true))
+    return {
+        "global_match": soft_match_loss(step.log_match, place, side, inside(asked)),
+        "global_px": error.mean() * PX_512,
+    }
+
+
+def _local_losses(step: Step, before: Tensor, true: Tensor, radius: int) -> dict[str, Tensor]:
+    """The displacement in the warped image is what is left, back through the map's derivative."""
+    points = grid_points((QUERIES,) * 2, true.device)[0]
+    left = true - poly.evaluate(before, points)
+    back = torch.linalg.solve(poly.jacobian(before, points), left[..., None])[..., 0]
+    place = back * QUERIES + radius  # the cells are half as wide as a query's
+    side = 2 * radius + 1
+    reached = ((place > 0) & (place < side - 1)).all(dim=-1)
+    valid = inside(true)
+    error = end_point_error(poly.evaluate(step.map, points), true, valid)
+    return {
+        "local_match": soft_match_loss(step.log_match, place, side, valid & reached),
+        "local_px": error.mean() * PX_512,
+    }
+
+
+def _vessel_losses(both: Features, step: Step, batch: Sample) -> dict[str, Tensor]:
+    """The report's four (Eq. 2 to 5), the last two on reference vessels under the found map."""
+    fixed, moving = batch["fixed_vessels"], batch["moving_vessels"]
+    reference = torch.cat([fixed, moving])
+    fixed, moving = (F.adaptive_avg_pool2d(vessels, _MAP) for vessels in (fixed, moving))
+    points = grid_points((_MAP, _MAP), fixed.device)[0]
+    grid = poly.evaluate(step.map, points).view(len(fixed), _MAP, _MAP, 2)
+    warped = F.grid_sample(moving, grid, align_corners=False)
+    return {
+        "dice": dice_loss(both.vessels.sigmoid(), reference),
+        "cross_entropy": cross_entropy(both.vessels, reference),
+        "reverse_hinge": reverse_hinge(fixed, warped),
+        "chamfer": chamfer_distance(
+            warped, distance_map(fixed), count=moving.sum(dim=(1, 2, 3)), truncation=10.0
+        ),
+    }
 
 
 def train(
     config: JointConfig, data: Sequence[Path], out: Path, *, resume: bool = False
 ) -> JointTask:
-    """Train the joint network.
+    """Train the coarse-to-fine joint network.
 
     Args:
         config: settings.
-        data: folders with ``pairs.csv`` and landmarks, or with ``images/train/ID.png`` and
+        data: folders of rendered eyes, which come first, or with ``images/train/ID.png`` and
             ``vessels/train/ID.png``.
         out: the run folder.
         resume: go on from the last checkpoint.
@@ -187,42 +333,28 @@ def train(
         The task with the weights of its best epoch.
     """
     L.seed_everything(config.seed, verbose=False)
-    folders = read_retinas(data, "train", config.zooms, config.transformer_weights, TEACHER)
-    task = JointTask(config, folders)
-    seen = tuple(f"{root.name}/train" for root in data)
-    return fit(task, out, resume=resume, trained_on=seen)
+    task = JointTask(config, read_folders(config, data))
+    return fit(task, out, resume=resume, trained_on=seen_by(config, data))
 
 
-def _arguments(config: JointConfig) -> dict[str, Any]:
-    """What the network is built with; the transformer is as its weights say."""
-    if config.readout not in get_args(Readout):
-        known = ", ".join(get_args(Readout))
-        raise BadInput(f"readout must be one of {known}, not {config.readout!r}")
-    generator = {"width": 0, "blocks": 0}
+def read_folders(config: JointConfig, data: Sequence[Path]) -> list[list[AlignedEye]]:
+    """The eyes of every data folder.
+
+    Raises:
+        BadInput: when zooms do not fit the folders, or see `read_aligned`.
+    """
+    zooms = config.zooms
+    if len(zooms) not in (1, len(data)):
+        raise BadInput(f"zooms: {len(zooms)} given for {len(data)} data folders; give one for each")
+    return [
+        read_aligned(root, zooms[i % len(zooms)], config.transformer_weights, TEACHER)
+        for i, root in enumerate(data)
+    ]
+
+
+def seen_by(config: JointConfig, data: Sequence[Path]) -> tuple[str, ...]:
+    """Names of the real images that a training sees, what its transformer saw included."""
+    seen = [f"{root.name}/train" for root in data if (root / "images").is_dir()]
     if config.transformer_weights:
-        generator = dict(weights.read_card(config.transformer_weights).arguments)
-    return {
-        "widths": list(config.widths),
-        "grid": config.grid,
-        "descriptor": config.descriptor,
-        "consensus": list(config.consensus),
-        "readout": config.readout,
-        "generator_width": generator["width"],
-        "generator_blocks": generator["blocks"],
-    }
-
-
-def _start(net: JointNetwork, config: JointConfig) -> None:
-    """Load the parts that were trained before."""
-    if net.transformer is not None:
-        net.transformer.load_state_dict(weights.load(config.transformer_weights).state_dict())
-    if config.segmentation_weights:
-        net.unet.load_state_dict(weights.load(config.segmentation_weights).state_dict())
-    if config.registration_weights:
-        arbicon = weights.load(config.registration_weights)
-        assert isinstance(arbicon, ArbiconNet)
-        head = arbicon.head.state_dict()
-        if config.readout == "offsets":  # the rest reads its correlation in another way
-            head = {k: v for k, v in head.items() if k.startswith("consensus.")}
-        net.head.load_state_dict(head, strict=config.readout == "flat")
-        net.unet.load_state_dict(arbicon.encoder.state_dict(), strict=False)
+        seen += weights.read_card(config.transformer_weights).trained_on
+    return tuple(dict.fromkeys(seen))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from imedbench.core.types import Image
-from imedbench.methods import imed_joint, weights
+from imedbench.methods import joint_report, weights
 from imedbench.methods.networks.arbicon import Warp
 from imedbench.methods.networks.joint import JointNetwork
 
@@ -45,12 +45,12 @@ class Known(JointNetwork):
 
 
 @pytest.fixture
-def method(monkeypatch: pytest.MonkeyPatch) -> imed_joint.ImedJoint:
+def method(monkeypatch: pytest.MonkeyPatch) -> joint_report.ReportJoint:
     torch.manual_seed(0)
     card = weights.Card(architecture="joint:JointNetwork", arguments={}, task="joint")
     monkeypatch.setattr(weights, "read_card", lambda name: card)
     monkeypatch.setattr(weights, "load", lambda name: Known().eval())
-    found = imed_joint.ImedJoint(transfer_size=64)
+    found = joint_report.ReportJoint(transfer_size=64)
     found.prepare("cpu")
     return found
 
@@ -76,7 +76,7 @@ CF, OCTA = picture(dark=True), picture(dark=False)
     ids=["cf-octa", "octa-cf", "cf-cf", "octa-octa"],
 )
 def test_roles(
-    method: imed_joint.ImedJoint, fixed: Image, moving: Image, transferred: set[str], source: str
+    method: joint_report.ReportJoint, fixed: Image, moving: Image, transferred: set[str], source: str
 ) -> None:
     answer = method.register(fixed, moving)
     fakes = {name for name in answer.diagnostics.images if name.startswith("fake")}
@@ -89,7 +89,7 @@ def test_roles(
     )
 
 
-def test_the_network_runs_as_often_as_it_is_told(method: imed_joint.ImedJoint) -> None:
+def test_the_network_runs_as_often_as_it_is_told(method: joint_report.ReportJoint) -> None:
     method.passes = 3
     method.register(CF, OCTA)
     net = method._net

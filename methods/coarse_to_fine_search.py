@@ -1,0 +1,193 @@
+"""From two images to a quadratic map by the coarse-to-fine network, from one start or from many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imedbench.core.stages import stage
+from imedbench.core.transforms import Affine, Quadratic
+from imedbench.methods.dense_registration import fit_square
+from imedbench.methods.networks import polynomial_fit as poly
+from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, Features, warp
+from imedbench.methods.networks.unit_frame import grid_points
+
+Plane = NDArray[np.float32]
+_LEVELS = (2 * SIZE, SIZE, SIZE // 2)  # px, sides of the copies the moving image is sampled from
+_TURNS = 8  # starts a full turn: 45° apart, the network was trained on ±35°
+_ZOOMS = (0.62, 1.0, 1.6)  # of the starts: with the network's own factor of 1.45 from 0.43 to 2.3
+_FINALISTS = 4  # starts that are refined
+_BATCH = 8  # starts encoded at once
+_KNOTS = 17  # points a side at which a map is checked for folds
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image as the network sees it.
+
+    Args:
+        copies: 1×1×side×side about 0, one for each side asked for.
+        from_image: from the image's own pixels to the unit frame.
+    """
+
+    copies: tuple[Tensor, ...]
+    from_image: Affine
+
+    @classmethod
+    def of(cls, plane: Plane, sides: Sequence[int], device: str) -> Picture:
+        """Fit a normalised image, float32 H×W in [0, 1], into squares of these sides (px)."""
+        squares = [fit_square(plane, side, 0.5) for side in sides]
+        half = sides[0] / 2
+        to_unit = Affine([[1 / half, 0, 0.5 / half - 1], [0, 1 / half, 0.5 / half - 1]])
+        copies = tuple(
+            torch.from_numpy(square.plane - np.float32(0.5))[None, None].to(device)
+            for square in squares
+        )
+        from_image = squares[0].from_image.then(to_unit)
+        assert isinstance(from_image, Affine)
+        return cls(copies, from_image)
+
+    def warped(self, maps: Tensor) -> Tensor:
+        """The picture under maps, B×`poly.TERMS`×2 → B×1×S×S, from the copy nearest in scale."""
+        scale = poly.jacobian(maps, maps.new_zeros(1, 2)).det().abs().sqrt()[:, 0]
+        wanted = (SIZE / scale.clamp(min=1e-3)).log2().tolist()
+        sides = [math.log2(copy.shape[-1]) for copy in self.copies]
+        nearest = [int(np.argmin([abs(side - w) for side in sides])) for w in wanted]
+        shown = [warp(self.copies[n], maps[i : i + 1]) for i, n in enumerate(nearest)]
+        return torch.cat(shown)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An answer of the network.
+
+    Args:
+        map: moving from fixed in unit frames, 1×`poly.TERMS`×2.
+        odds: log odds that it is right.
+        start: number of the start, 0 for the images as they are.
+        vessels: of the fixed image, uint8 S×S.
+    """
+
+    map: Tensor
+    odds: float
+    start: int
+    vessels: NDArray[np.uint8]
+
+    @property
+    def confidence(self) -> float:
+        """How likely the map is right, in [0, 1]."""
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.odds))))
+
+    def moving_from_fixed(self, fixed: Picture, moving: Picture) -> Quadratic:
+        """The map in pixels of the two images."""
+        points = grid_points((_KNOTS, _KNOTS))[0]
+        there = poly.evaluate(self.map.double().cpu(), points.double())[0].numpy()
+        to_fixed, to_moving = fixed.from_image.inverse(), moving.from_image.inverse()
+        return Quadratic.fit(to_fixed.apply(points.numpy()), to_moving.apply(there))
+
+
+class CoarseToFineSearch:
+    """Runs the network, and from other starts where its own answer does not convince it.
+
+    Args:
+        net: trained.
+        device: where it runs.
+        steps: local steps of each answer.
+        sure: confidence at which no other start is tried.
+        starts: whether other starts may be tried at all.
+    """
+
+    def __init__(
+        self, net: CoarseToFine, device: str, *, steps: int, sure: float, starts: bool
+    ) -> None:
+        self._net, self._device = net.folded().to(device), device
+        self._net.bfloat16 = fast_bfloat16(device)
+        self._steps, self._sure, self._starts = steps, sure, starts
+        self._affines = start_affines().to(device)
+
+    def pictures(self, fixed: Plane, moving: Plane) -> tuple[Picture, Picture]:
+        """Both normalised images as the network sees them."""
+        return (
+            Picture.of(fixed, (SIZE,), self._device),
+            Picture.of(moving, _LEVELS, self._device),
+        )
+
+    def __call__(self, fixed: Picture, moving: Picture) -> Found:
+        """The best answer and how sure the network is of it."""
+        with torch.inference_mode():
+            with stage("coarse"):
+                images = torch.cat([fixed.copies[0], moving.copies[_LEVELS.index(SIZE)]])
+                both = self._net.encode(images, vessels=True)
+                here = both[:1]
+                first = self._net.globally(here.coarse, both[1:].coarse)
+                vessels = (both.vessels[0, 0].sigmoid() * 255).byte().cpu().numpy()
+            with stage("fine"):
+                maps, odds = self._refined(here, moving, first.map)
+            found = Found(maps, float(odds), 0, vessels)
+            if self._starts and found.confidence < self._sure:
+                with stage("starts"):
+                    other = self._from_other_starts(here, moving, vessels)
+                found = max(found, other, key=lambda answer: answer.odds)
+        return found
+
+    def _refined(self, fixed: Features, moving: Picture, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Local steps from B maps; the odds of maps that fold are none."""
+        count = len(maps)
+        fine = fixed.fine.expand(count, -1, -1, -1)
+        many = Features(fixed.coarse, fine, fixed.vessels)
+        odds = maps.new_zeros(count)
+        for _ in range(self._steps):
+            step = self._net.refine(many, moving.warped(maps), maps)
+            maps, odds = step.map, step.odds
+        return maps, torch.where(folds(maps), -torch.inf, odds)
+
+    def _from_other_starts(
+        self, fixed: Features, moving: Picture, vessels: NDArray[np.uint8]
+    ) -> Found:
+        """All starts through the global stage, the best of them refined."""
+        maps, odds = [], []
+        for affines in self._affines.split(_BATCH):
+            seen = self._net.encode(moving.warped(poly.from_affine(affines)))
+            same = fixed.coarse.expand(len(affines), -1, -1, -1)
+            step = self._net.globally(same, seen.coarse)
+            maps.append(poly.after_affine(affines, step.map))
+            odds.append(step.odds)
+        best = torch.cat(odds).topk(_FINALISTS).indices
+        refined, final = self._refined(fixed, moving, torch.cat(maps)[best])
+        winner = int(final.argmax())
+        return Found(
+            refined[winner : winner + 1], float(final[winner]), int(best[winner]) + 1, vessels
+        )
+
+
+def folds(maps: Tensor) -> Tensor:
+    """Whether the Jacobian's determinant changes sign on the fixed image, B×`poly.TERMS`×2 → B."""
+    points = grid_points((_KNOTS, _KNOTS), maps.device)[0] * (1 + 1 / _KNOTS)  # to the very edge
+    determinants = poly.jacobian(maps, points).det()
+    return (determinants <= 0).any(dim=1)
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether convolutions in bfloat16 are faster there."""
+    if torch.device(device).type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def start_affines() -> Tensor:
+    """The starts beside the images as they are: moving points from points of the turned and zoomed view, N×2×3."""
+    rows = []
+    for zoom in _ZOOMS:
+        for turn in range(_TURNS):
+            if turn == 0 and zoom == 1.0:
+                continue  # the images as they are
+            angle = 2 * math.pi * turn / _TURNS
+            c, s = zoom * math.cos(angle), zoom * math.sin(angle)
+            rows.append([[c, -s, 0.0], [s, c, 0.0]])
+    return torch.tensor(rows)
