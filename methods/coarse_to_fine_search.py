@@ -181,7 +181,7 @@ def fast_bfloat16(device: str) -> bool:
 
 
 def start_affines() -> Tensor:
-    """The starts beside the images as they are: moving points from points of the turned and zoomed view, N×2×3."""
+    """The other starts: moving points from points of the turned and zoomed view, N×2×3."""
     rows = []
     for zoom in _ZOOMS:
         for turn in range(_TURNS):

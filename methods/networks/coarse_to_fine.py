@@ -93,6 +93,7 @@ class Encoder(nn.Module):
         self.vessels = nn.Conv2d(32, _CELL**2, 3, padding=1)
 
     def forward(self, image: Tensor, *, vessels: bool = False) -> Features:
+        """Features of images, and the vessels if asked for."""
         quarter = self.quarter(F.pixel_unshuffle(image, _CELL))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)

@@ -66,7 +66,7 @@ class JudgeTask(JointTask):
         if not config.start:
             raise BadInput("start: name the trained network, FOLDER/NAME, whose judges to train")
         super().__init__(config, folders)
-        self.net.requires_grad_(False)
+        self.net.eval().requires_grad_(False)
         for judge in (self.net.globally.judge, self.net.locally.judge):
             judge.requires_grad_(True)
         self._starts = torch.cat([torch.eye(2, 3)[None], start_affines()])

@@ -1,4 +1,4 @@
-"""Train the report's one-level joint network: segmentation and registration from one encoder (report, section 4)."""
+"""Train the report's one-level joint network: one encoder segments and registers (section 4)."""
 
 from __future__ import annotations
 
