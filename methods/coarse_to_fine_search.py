@@ -19,11 +19,10 @@ from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, Featur
 from imedbench.methods.networks.unit_frame import grid_points
 
 Plane = NDArray[np.float32]
-_LEVELS = (2 * SIZE, SIZE, SIZE // 2)  # px, sides of the copies the moving image is sampled from
+_LEVELS = (2 * SIZE, SIZE, SIZE // 2)  # px, sides of the copies that images are sampled from
 _TURNS = 8  # starts a full turn: 45° apart, the network was trained on ±35°
 _ZOOMS = (0.62, 1.0, 1.6)  # of the starts: with the network's own factor of 1.45 from 0.43 to 2.3
 _FINALISTS = 4  # starts that are refined
-_BATCH = 8  # starts encoded at once
 _KNOTS = 17  # points a side at which a map is checked for folds
 
 
@@ -92,6 +91,53 @@ class Found:
         return Quadratic.fit(to_fixed.apply(points.numpy()), to_moving.apply(there))
 
 
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Views of both images between which the global stage is asked for a small motion.
+
+    Whichever image shows more is shrunk, so that no part of either is left out.
+
+    Args:
+        fixed: fixed points from points of its view, N×`poly.TERMS`×2; a zoom.
+        moving: moving points from points of its view, N×2×3; a rotation and a zoom.
+    """
+
+    fixed: Tensor
+    moving: Tensor
+
+    @classmethod
+    def all(cls) -> Starts:
+        """Every rotation at every zoom, zoom by zoom."""
+        fixed, moving = [], []
+        for zoom in _ZOOMS:
+            for turn in range(_TURNS):
+                angle, shrunk = 2 * math.pi * turn / _TURNS, max(1.0, zoom)
+                c, s = shrunk * math.cos(angle), shrunk * math.sin(angle)
+                moving.append([[c, -s, 0.0], [s, c, 0.0]])
+                fixed.append([[shrunk / zoom, 0.0, 0.0], [0.0, shrunk / zoom, 0.0]])
+        return cls(poly.from_affine(torch.tensor(fixed)), torch.tensor(moving))
+
+    def __len__(self) -> int:
+        return len(self.fixed)
+
+    def __getitem__(self, part: slice) -> Starts:
+        return Starts(self.fixed[part], self.moving[part])
+
+    def to(self, device: str) -> Starts:
+        """The same on a device."""
+        return Starts(self.fixed.to(device), self.moving.to(device))
+
+    def split(self, size: int) -> list[Starts]:
+        """So many at a time."""
+        return [self[at : at + size] for at in range(0, len(self), size)]
+
+    def whole(self, between: Tensor) -> Tensor:
+        """Moving from fixed, from affine maps between the views; N×`poly.TERMS`×2 each."""
+        linear = between / self.fixed[:, 1, :1, None]
+        inner = torch.cat([between[:, :1], linear[:, 1:3], between[:, 3:]], dim=1)
+        return poly.after_affine(self.moving, inner)
+
+
 class CoarseToFineSearch:
     """Runs the network, and from other starts where its own answer does not convince it.
 
@@ -109,12 +155,12 @@ class CoarseToFineSearch:
         self._net, self._device = net.folded().to(device), device
         self._net.bfloat16 = fast_bfloat16(device)
         self._steps, self._sure, self._starts = steps, sure, starts
-        self._affines = start_affines().to(device)
+        self._all_starts = Starts.all().to(device)
 
     def pictures(self, fixed: Plane, moving: Plane) -> tuple[Picture, Picture]:
         """Both normalised images as the network sees them."""
         return (
-            Picture.of(fixed, (SIZE,), self._device),
+            Picture.of(fixed, _LEVELS[1:], self._device),
             Picture.of(moving, _LEVELS, self._device),
         )
 
@@ -132,7 +178,7 @@ class CoarseToFineSearch:
             found = Found(maps, float(odds), 0, vessels)
             if self._starts and found.confidence < self._sure:
                 with stage("starts"):
-                    other = self._from_other_starts(here, moving, vessels)
+                    other = self._from_other_starts(fixed, here, moving, vessels)
                 found = max(found, other, key=lambda answer: answer.odds)
         return found
 
@@ -148,18 +194,20 @@ class CoarseToFineSearch:
         return maps, torch.where(folds(maps), -torch.inf, odds)
 
     def _from_other_starts(
-        self, fixed: Features, moving: Picture, vessels: NDArray[np.uint8]
+        self, fixed: Picture, here: Features, moving: Picture, vessels: NDArray[np.uint8]
     ) -> Found:
         """All starts through the global stage, the best of them refined."""
         maps, odds = [], []
-        for affines in self._affines.split(_BATCH):
-            seen = self._net.encode(moving.warped(poly.from_affine(affines)))
-            same = fixed.coarse.expand(len(affines), -1, -1, -1)
-            step = self._net.globally(same, seen.coarse)
-            maps.append(poly.after_affine(affines, step.map))
+        for starts in self._all_starts.split(_TURNS):
+            views = torch.cat(
+                [fixed.warped(starts.fixed[:1]), moving.warped(poly.from_affine(starts.moving))]
+            )
+            seen = self._net.encode(views).coarse
+            step = self._net.globally(seen[:1].expand(len(views) - 1, -1, -1, -1), seen[1:])
+            maps.append(starts.whole(step.map))
             odds.append(step.odds)
         best = torch.cat(odds).topk(_FINALISTS).indices
-        refined, final = self._refined(fixed, moving, torch.cat(maps)[best])
+        refined, final = self._refined(here, moving, torch.cat(maps)[best])
         winner = int(final.argmax())
         return Found(
             refined[winner : winner + 1], float(final[winner]), int(best[winner]) + 1, vessels
@@ -178,16 +226,3 @@ def fast_bfloat16(device: str) -> bool:
     if torch.device(device).type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-
-
-def start_affines() -> Tensor:
-    """The other starts: moving points from points of the turned and zoomed view, N×2×3."""
-    rows = []
-    for zoom in _ZOOMS:
-        for turn in range(_TURNS):
-            if turn == 0 and zoom == 1.0:
-                continue  # the images as they are
-            angle = 2 * math.pi * turn / _TURNS
-            c, s = zoom * math.cos(angle), zoom * math.sin(angle)
-            rows.append([[c, -s, 0.0], [s, c, 0.0]])
-    return torch.tensor(rows)

@@ -76,7 +76,11 @@ CF, OCTA = picture(dark=True), picture(dark=False)
     ids=["cf-octa", "octa-cf", "cf-cf", "octa-octa"],
 )
 def test_roles(
-    method: joint_report.ReportJoint, fixed: Image, moving: Image, transferred: set[str], source: str
+    method: joint_report.ReportJoint,
+    fixed: Image,
+    moving: Image,
+    transferred: set[str],
+    source: str,
 ) -> None:
     answer = method.register(fixed, moving)
     fakes = {name for name in answer.diagnostics.images if name.startswith("fake")}

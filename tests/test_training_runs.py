@@ -226,7 +226,8 @@ def test_rates_of_cyclegan_fall_over_the_second_half(data: list[Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "readout"), [("arbicon", "flat"), ("joint-report", "flat"), ("joint-report", "offsets")]
+    ("kind", "readout"),
+    [("arbicon", "flat"), ("joint-report", "flat"), ("joint-report", "offsets")],
 )
 def test_registration_trainings_run(
     kind: str, readout: str, data: list[Path], tmp_path: Path

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imedbench.core.errors import BadInput
-from imedbench.methods.coarse_to_fine_search import start_affines
+from imedbench.methods.coarse_to_fine_search import Starts
 from imedbench.methods.networks import polynomial_fit as poly
 from imedbench.methods.networks.coarse_to_fine import Step, warp
 from imedbench.methods.networks.losses.stages import end_point_error
@@ -69,7 +69,7 @@ class JudgeTask(JointTask):
         self.net.eval().requires_grad_(False)
         for judge in (self.net.globally.judge, self.net.locally.judge):
             judge.requires_grad_(True)
-        self._starts = torch.cat([torch.eye(2, 3)[None], start_affines()])
+        self._starts = Starts.all()
 
     def train(self, mode: bool = True) -> JudgeTask:
         """Switch to training; the network's normalisation stays as it is."""
@@ -90,23 +90,33 @@ class JudgeTask(JointTask):
             start = self._nearest_start(sample["true"])
         else:
             start = int(rng.integers(len(self._starts)))
-        return {**sample, "same": torch.tensor(same), "start": self._starts[start]}
+        return {
+            **sample,
+            "same": torch.tensor(same),
+            "fixed_start": self._starts.fixed[start],
+            "moving_start": self._starts.moving[start],
+        }
 
     def _nearest_start(self, true: Tensor) -> int:
         """The start whose rotation and zoom are nearest to the truth's."""
         points = grid_points((QUERIES,) * 2)[0]
         linear = torch.linalg.lstsq(poly.basis(points)[:, :3], true).solution[1:].T
-        left = torch.linalg.inv(self._starts[:, :, :2]) @ linear - torch.eye(2)
+        zoom = self._starts.fixed[:, 1, 0, None, None]
+        left = torch.linalg.inv(self._starts.moving[:, :, :2]) @ linear * zoom - torch.eye(2)
         return int(left.square().sum(dim=(1, 2)).argmin())
 
     def losses(self, batch: Sample) -> dict[str, Tensor]:
         """Cross-entropy of both judgements, and how many of each kind are misjudged."""
-        count, start = len(batch["fixed"]), batch["start"]
-        moving = warp(batch["moving"], poly.from_affine(start))
-        both = self.net.encode(torch.cat([batch["fixed"], moving]))
-        fixed = both[:count]
-        first = self.net.globally(fixed.coarse, both[count:].coarse)
-        first = replace(first, map=poly.after_affine(start, first.map))
+        starts = Starts(batch["fixed_start"], batch["moving_start"])
+        views = (
+            batch["fixed"],
+            warp(batch["fixed"], starts.fixed),
+            warp(batch["moving"], poly.from_affine(starts.moving)),
+        )
+        encoded = self.net.encode(torch.cat(views))
+        fixed, here, there = (encoded[i * len(starts) : (i + 1) * len(starts)] for i in range(3))
+        first = self.net.globally(here.coarse, there.coarse)
+        first = replace(first, map=starts.whole(first.map))
         last = first
         for _ in range(self.config.local_steps):
             last = self.net.refine(fixed, warp(batch["moving"], last.map), last.map)
