@@ -15,7 +15,8 @@ from imedbench.core.stages import stage
 from imedbench.core.transforms import Affine, Quadratic
 from imedbench.methods.dense_registration import fit_square
 from imedbench.methods.networks import polynomial_fit as poly
-from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, Features, warp
+from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, warp
+from imedbench.methods.networks.joint_encoder import Features
 from imedbench.methods.networks.unit_frame import grid_points
 
 Plane = NDArray[np.float32]
@@ -153,7 +154,7 @@ class CoarseToFineSearch:
         self, net: CoarseToFine, device: str, *, steps: int, sure: float, starts: bool
     ) -> None:
         self._net, self._device = net.folded().to(device), device
-        self._net.bfloat16 = fast_bfloat16(device)
+        self._net.use_bfloat16 = fast_bfloat16(device)
         self._steps, self._sure, self._starts = steps, sure, starts
         self._all_starts = Starts.all().to(device)
 

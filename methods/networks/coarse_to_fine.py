@@ -14,36 +14,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from imedbench.methods.networks import polynomial_fit as poly
-from imedbench.methods.networks.correlation import centred
+from imedbench.methods.networks.joint_encoder import Encoder, Features, NormalisedConv
 from imedbench.methods.networks.local_correlation import displacements, local_correlation
 from imedbench.methods.networks.match_judge import MatchJudge
 from imedbench.methods.networks.unet import channels_last
 from imedbench.methods.networks.unit_frame import grid_points, smooth_grid
 
 SIZE = 256  # px, side of the images
-_CELL = 4  # px, side of the cells that the encoder starts from
 _NEAR = 3.5  # cells round the best match over which it is averaged
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What the encoder makes of images.
-
-    Args:
-        coarse: unit vectors at an eighth of the resolution, B×64×S/8×S/8.
-        fine: unit vectors at a quarter, B×24×S/4×S/4.
-        vessels: logits of the vessels, B×1×S×S; empty unless asked for.
-    """
-
-    coarse: Tensor
-    fine: Tensor
-    vessels: Tensor
-
-    def __getitem__(self, part: slice) -> Features:
-        return Features(self.coarse[part], self.fine[part], self.vessels[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,50 +39,6 @@ class Step:
     map: Tensor
     log_match: Tensor
     odds: Tensor
-
-
-class _Conv(nn.Module):
-    """3×3 convolution, batch normalisation, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)), inplace=True)
-
-    def fold(self) -> None:
-        """Fold the normalisation into the convolution; for inference only."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
-
-
-class Encoder(nn.Module):
-    """A small U-Net from a quarter of the resolution on, shared by all stages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.quarter = nn.Sequential(_Conv(_CELL**2, 32), _Conv(32, 32))
-        self.eighth = nn.Sequential(_Conv(32, 56, 2), _Conv(56, 56))
-        self.sixteenth = nn.Sequential(_Conv(56, 80, 2), _Conv(80, 80))
-        self.deepest = nn.Sequential(_Conv(80, 96, 2), _Conv(96, 96))
-        self.up_sixteenth, self.up_eighth = _Conv(176, 80), _Conv(136, 64)
-        self.reduced, self.up_quarter = nn.Conv2d(64, 32, 1), _Conv(64, 32)
-        self.coarse, self.fine = nn.Conv2d(64, 64, 1), nn.Conv2d(32, 24, 1)
-        self.vessels = nn.Conv2d(32, _CELL**2, 3, padding=1)
-
-    def forward(self, image: Tensor, *, vessels: bool = False) -> Features:
-        """Features of images, and the vessels if asked for."""
-        quarter = self.quarter(F.pixel_unshuffle(image, _CELL))
-        eighth = self.eighth(quarter)
-        sixteenth = self.sixteenth(eighth)
-        up = self.up_sixteenth(torch.cat([sixteenth, _doubled(self.deepest(sixteenth))], 1))
-        up = self.up_eighth(torch.cat([eighth, _doubled(up)], 1))
-        top = self.up_quarter(torch.cat([quarter, _doubled(self.reduced(up))], 1))
-        logits = F.pixel_shuffle(self.vessels(top), _CELL) if vessels else image.new_empty(0)
-        coarse, fine = (_unit_vectors(f) for f in (self.coarse(up), self.fine(top)))
-        return Features(coarse, fine, logits.float())
 
 
 class GlobalStage(nn.Module):
@@ -138,7 +74,7 @@ class GlobalStage(nn.Module):
             mutual = (match * logits.softmax(dim=1)).sum(dim=2)
         offset = 4 * (there - here)
         cues = torch.stack([entropy / 5, mass, 4 * mutual, cosine.amax(dim=2)], -1)
-        seen = torch.cat([cues, offset], -1).transpose(1, 2).unflatten(2, (side // 2, side // 2))
+        seen = torch.cat([cues, offset], -1).transpose(1, 2).reshape(batch, -1, *asked.shape[2:])
         trust = self.trust(torch.cat([seen, self.reduced(asked)], 1)).flatten(1)
         weight = (trust.clamp(-8, 8) - entropy).exp()
         start = poly.identity(batch, there)
@@ -217,12 +153,12 @@ class CoarseToFine(nn.Module):
         self.size = SIZE
         self.encoder = channels_last(Encoder())
         self.globally, self.locally = GlobalStage(), LocalStage(radius)
-        self.bfloat16 = False  # convolutions of the encoder, where the processor is fast at it
+        self.use_bfloat16 = False  # convolutions of the encoder, where the processor is fast at it
 
     def encode(self, images: Tensor, *, vessels: bool = False) -> Features:
         """Features of images, and the vessels if asked for."""
         kind = images.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.use_bfloat16):
             features: Features = self.encoder(images, vessels=vessels)
         return features
 
@@ -235,7 +171,7 @@ class CoarseToFine(nn.Module):
         """The network for inference: normalisation folded in, no gradients."""
         self.eval().requires_grad_(False)
         for module in self.modules():
-            if isinstance(module, _Conv):
+            if isinstance(module, NormalisedConv):
                 module.fold()
         return self
 
@@ -247,11 +183,3 @@ def warp(moving: Tensor, map_: Tensor) -> Tensor:
             lambda points: poly.evaluate(map_, points), (SIZE, SIZE), device=moving.device
         )
         return F.grid_sample(moving.expand(len(grid), -1, -1, -1), grid, align_corners=False)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _unit_vectors(features: Tensor) -> Tensor:
-    return F.normalize(centred(features.float()), dim=1)

@@ -25,7 +25,7 @@ def local_correlation(fixed: Tensor, moving: Tensor, radius: int) -> Tensor:
     Returns:
         B×(2·radius + 1)²×h×w, displacements row by row.
     """
-    product: Tensor = _Banded.apply(fixed, moving, radius)
+    product: Tensor = _Banded.apply(fixed, moving, radius)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -54,7 +54,7 @@ class _Banded(torch.autograd.Function):
         return out.view(batch, side * side, height, width)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         here, there = ctx.saved_tensors
         radius: int = ctx.radius
         side = 2 * radius + 1

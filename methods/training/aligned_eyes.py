@@ -90,10 +90,9 @@ def read_aligned(folder: Path, zoom: float, transformer: str, teacher: str) -> l
         BadInput: when nothing is there or a file cannot be read.
     """
     if not (folder / "images").is_dir():
-        eyes = read_eyes(folder)
         return [
-            AlignedEye(tuple(eye[name] for name in MODALITIES), eye["vessels"], (0.6, 1.05))
-            for eye in eyes
+            AlignedEye(tuple(planes[name] for name in MODALITIES), planes["vessels"], (0.6, 1.05))
+            for planes in read_eyes(folder)
         ]
     eyes = []
     for retina in read_retinas([folder], "train", (zoom,), transformer, teacher)[0]:

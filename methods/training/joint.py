@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,8 @@ from torch.utils.data import DataLoader
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.networks import polynomial_fit as poly
-from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, Features, Step, warp
-from imedbench.methods.networks.losses.registration import (
-    chamfer_distance,
-    distance_map,
-    reverse_hinge,
-)
-from imedbench.methods.networks.losses.segmentation import cross_entropy, dice_loss
-from imedbench.methods.networks.losses.stages import end_point_error, soft_match_loss
+from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, warp
+from imedbench.methods.networks.losses.stages import end_point_error
 from imedbench.methods.networks.unit_frame import grid_points
 from imedbench.methods.training.aligned_eyes import (
     AlignedEye,
@@ -34,79 +27,23 @@ from imedbench.methods.training.aligned_eyes import (
     draw_views,
     read_aligned,
 )
-from imedbench.methods.training.arbicon import PX_512, overlay_row
-from imedbench.methods.training.config import RunConfig
+from imedbench.methods.training.arbicon import overlay_row
+from imedbench.methods.training.joint_config import JointConfig
+from imedbench.methods.training.joint_losses import (
+    PX_512,
+    QUERIES,
+    global_losses,
+    inside,
+    local_losses,
+    vessel_losses,
+)
 from imedbench.methods.training.loop import Listed, Sample, TrainingTask, fit
 from imedbench.methods.training.restyle_views import Chances, restyle
 from imedbench.methods.training.vessel_folders import hold_out
 
 TEACHER = "vessels"  # finds the vessels of images that come without a mask
-QUERIES = 32  # a side; the global stage asks for every second of them
 _LOST = 25.0  # px at 512: from further away the local stage sees nothing of the truth
 _SHOWN = 96.0  # px at 512: the worst a validation pair counts for
-_MAP = 128  # px, side of the vessel maps that are warped
-
-
-@dataclass(frozen=True, kw_only=True)
-class JointConfig(RunConfig):
-    """Settings of the coarse-to-fine joint network.
-
-    Args:
-        shares: of each data folder among the pairs; empty for equal ones.
-        zooms: magnification of each data folder at the transfer, 1 for images 512 px wide; a
-            single one is for all.
-        transformer_weights: name of the shipped generator whose fake OCTA is shown as one more
-            image of each colour photograph; empty for none.
-        start: weights (``FOLDER/NAME``) to start from; empty for none.
-        narrow_epochs: first so many epochs show narrow motion alone.
-        wide: share of wide motion afterwards.
-        rotation: of the wide motion, degrees.
-        scale: of the wide motion, factor.
-        shift: of the wide motion, share of the side.
-        perspective: of all motion.
-        bend: of all motion; half of the pairs are flat.
-        matching: weight of the cross-entropies of the matches.
-        segmentation: weight of the report's Dice and cross-entropy.
-        overlap: weight of the report's reverse hinge and Chamfer distance.
-        chamfer: weight of the Chamfer distance beside the hinge, 1/px at `_MAP` px.
-        flatness: weight of the quadratic terms' size where the pair is flat, 1/px at 512.
-        noise: share of pairs whose local stage starts from the truth and an error of its own.
-        hold_out: one in so many eyes of each folder validates.
-        validation_pairs: number of pairs to validate on.
-    """
-
-    shares: tuple[float, ...] = ()
-    zooms: tuple[float, ...] = (1.0,)
-    transformer_weights: str = "cf_to_octa"
-    start: str = ""
-    narrow_epochs: int = 4
-    wide: float = 0.6
-    rotation: float = 35.0
-    scale: float = 1.45
-    shift: float = 0.28
-    perspective: float = 0.02
-    bend: float = 0.02
-    matching: float = 1.0
-    segmentation: float = 0.2
-    overlap: float = 0.1
-    chamfer: float = 0.05
-    flatness: float = 0.05
-    noise: float = 0.4
-    hold_out: int = 20
-    validation_pairs: int = 64
-
-    def motion(self, *, wide: bool) -> Motion:
-        """The range of the wide motion, or of motion like that of `IMED` with some margin."""
-        rotation, scale, shift = (
-            (self.rotation, self.scale, self.shift) if wide else (12.0, 1.15, 0.1)
-        )
-        return Motion(
-            rotation=rotation,
-            scale=scale,
-            shift=shift,
-            perspective=self.perspective,
-            bend=self.bend,
-        )
 
 
 class JointTask(TrainingTask[JointConfig]):
@@ -122,7 +59,7 @@ class JointTask(TrainingTask[JointConfig]):
     def __init__(self, config: JointConfig, folders: Sequence[Sequence[AlignedEye]]) -> None:
         super().__init__(config)
         self.net = CoarseToFine()
-        self.net.bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        self.net.use_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
         if config.start:
             path = Path(config.start)
             self.net.load_state_dict(weights.load(path.name, path.parent).state_dict())
@@ -174,12 +111,12 @@ class JointTask(TrainingTask[JointConfig]):
         both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]), vessels=True)
         fixed, moving = both[:count], both[count:]
         first = self.net.globally(fixed.coarse, moving.coarse)
-        losses = _global_losses(first, batch["true"])
+        losses = global_losses(first, batch["true"])
         start = self._start(first.map.detach(), batch["true"])
         second = self.net.refine(fixed, warp(batch["moving"], start), start)
-        losses |= _local_losses(second, start, batch["true"], self.net.locally.radius)
+        losses |= local_losses(second, start, batch["true"], self.net.locally.radius)
         losses["bent"] = (second.map[:, 3:].norm(dim=(1, 2)) * batch["flat"]).mean() * PX_512
-        losses |= _vessel_losses(both, second, batch)
+        losses |= vessel_losses(both, second, batch)
         losses["loss"] = (
             config.matching * (losses["global_match"] + 0.6 * losses["local_match"])
             + 0.02 * losses["global_px"]
@@ -264,57 +201,6 @@ class JointTask(TrainingTask[JointConfig]):
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
         """The network."""
         return {"joint": (self.net, "coarse_to_fine:CoarseToFine", {})}
-
-
-def inside(true: Tensor) -> Tensor:
-    """Points of the fixed view that the moving view shows, bool B×N."""
-    return (true.abs() < 1).all(dim=-1)
-
-
-def _global_losses(step: Step, true: Tensor) -> dict[str, Tensor]:
-    asked = true.unflatten(1, (QUERIES, QUERIES))[:, ::2, ::2].flatten(1, 2)
-    side = round(step.log_match.shape[2] ** 0.5)
-    place = (asked + 1) * side / 2 - 0.5
-    points = grid_points((QUERIES,) * 2, true.device)[0]
-    error = end_point_error(poly.evaluate(step.map, points), true, inside(true))
-    return {
-        "global_match": soft_match_loss(step.log_match, place, side, inside(asked)),
-        "global_px": error.mean() * PX_512,
-    }
-
-
-def _local_losses(step: Step, before: Tensor, true: Tensor, radius: int) -> dict[str, Tensor]:
-    """The displacement in the warped image is what is left, back through the map's derivative."""
-    points = grid_points((QUERIES,) * 2, true.device)[0]
-    left = true - poly.evaluate(before, points)
-    back = torch.linalg.solve(poly.jacobian(before, points), left[..., None])[..., 0]
-    place = back * QUERIES + radius  # the cells are half as wide as a query's
-    side = 2 * radius + 1
-    reached = ((place > 0) & (place < side - 1)).all(dim=-1)
-    valid = inside(true)
-    error = end_point_error(poly.evaluate(step.map, points), true, valid)
-    return {
-        "local_match": soft_match_loss(step.log_match, place, side, valid & reached),
-        "local_px": error.mean() * PX_512,
-    }
-
-
-def _vessel_losses(both: Features, step: Step, batch: Sample) -> dict[str, Tensor]:
-    """The report's four (Eq. 2 to 5), the last two on reference vessels under the found map."""
-    fixed, moving = batch["fixed_vessels"], batch["moving_vessels"]
-    reference = torch.cat([fixed, moving])
-    fixed, moving = (F.adaptive_avg_pool2d(vessels, _MAP) for vessels in (fixed, moving))
-    points = grid_points((_MAP, _MAP), fixed.device)[0]
-    grid = poly.evaluate(step.map, points).view(len(fixed), _MAP, _MAP, 2)
-    warped = F.grid_sample(moving, grid, align_corners=False)
-    return {
-        "dice": dice_loss(both.vessels.sigmoid(), reference),
-        "cross_entropy": cross_entropy(both.vessels, reference),
-        "reverse_hinge": reverse_hinge(fixed, warped),
-        "chamfer": chamfer_distance(
-            warped, distance_map(fixed), count=moving.sum(dim=(1, 2, 3)), truncation=10.0
-        ),
-    }
 
 
 def train(

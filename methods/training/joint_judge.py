@@ -19,15 +19,9 @@ from imedbench.methods.networks.coarse_to_fine import Step, warp
 from imedbench.methods.networks.losses.stages import end_point_error
 from imedbench.methods.networks.unit_frame import grid_points
 from imedbench.methods.training.aligned_eyes import AlignedEye, Motion
-from imedbench.methods.training.arbicon import PX_512
-from imedbench.methods.training.joint import (
-    QUERIES,
-    JointConfig,
-    JointTask,
-    inside,
-    read_folders,
-    seen_by,
-)
+from imedbench.methods.training.joint import JointTask, read_folders, seen_by
+from imedbench.methods.training.joint_config import JointConfig
+from imedbench.methods.training.joint_losses import PX_512, QUERIES, inside
 from imedbench.methods.training.loop import Sample, fit
 
 _GLOBAL_RIGHT, _GLOBAL_WRONG = 25.0, 40.0  # px at 512: what the local stage mends, and what not
