@@ -22,8 +22,8 @@ from imedbench.methods.networks.unit_frame import grid_points
 Plane = NDArray[np.float32]
 _LEVELS = (2 * SIZE, SIZE, SIZE // 2)  # px, sides of the copies that images are sampled from
 _TURNS = 8  # starts a full turn: 45° apart, the network was trained on ±35°
-_ZOOMS = (0.62, 1.0, 1.6)  # of the starts: with the network's own factor of 1.45 from 0.43 to 2.3
-_FINALISTS = 4  # starts that are refined
+_ZOOMS = (0.5, 0.71, 1.0, 1.41, 2.0)  # of the starts, that zoom to 2 is well in reach of one
+_FINALISTS = 6  # starts that are refined
 _KNOTS = 17  # points a side at which a map is checked for folds
 
 
