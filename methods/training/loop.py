@@ -53,6 +53,10 @@ class TrainingTask(L.LightningModule, Generic[Config]):
         """Names of all that the network has seen after a training on these folders."""
         return tuple(f"{root.name}/train" for root in data)
 
+    def photographed(self, data: Sequence[Path]) -> list[Path]:
+        """Say which of the folders hold real images, whose copies are to be known again."""
+        return list(data)
+
     @abstractmethod
     def pictures(self) -> NDArray[np.uint8]:
         """A picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
@@ -142,7 +146,7 @@ def train(
     """
     L.seed_everything(config.seed, verbose=False)
     task = build(config, data)
-    return fit(task, out, resume=resume, trained_on=task.seen(data), data=data)
+    return fit(task, out, resume=resume, trained_on=task.seen(data), data=task.photographed(data))
 
 
 def fit(
