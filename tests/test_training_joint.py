@@ -169,7 +169,12 @@ def test_trainings_run_and_go_on(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_shipped_settings_are_known() -> None:
-    for name, kind in (("joint", joint.JointConfig), ("joint-judge", joint_judge.JudgeConfig)):
+    shipped = {
+        "joint": joint.JointConfig,
+        "joint-finish": joint.JointConfig,
+        "joint-judge": joint_judge.JudgeConfig,
+    }
+    for name, kind in shipped.items():
         path = Path(joint.__file__).parent / f"{name}.toml"
         assert read_config(kind, path).epochs > 1
 

@@ -54,6 +54,7 @@ class JointTask(TrainingTask[JointConfig]):
     """
 
     score_mode = "min"
+    keeps_best = False  # the last epochs differ by less than the validation pairs can tell
 
     def __init__(self, config: JointConfig, folders: Sequence[Sequence[AlignedEye]]) -> None:
         super().__init__(config)
@@ -62,6 +63,8 @@ class JointTask(TrainingTask[JointConfig]):
         if config.start:
             path = Path(config.start)
             self.net.load_state_dict(weights.load(path.name, path.parent).state_dict())
+        with torch.no_grad():
+            self.net.locally.log_ridge[1] += config.ridge
         splits = [hold_out(eyes, config.hold_out) for eyes in folders]
         self._train, self._held_out = ([split[i] for split in splits] for i in (0, 1))
         shares = np.array(config.shares or [1.0] * len(folders))

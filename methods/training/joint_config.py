@@ -19,6 +19,7 @@ class JointConfig(TrainingConfig):
         transformer_weights: name of the shipped generator whose fake OCTA is shown as one more
             image of each colour photograph; empty for none.
         start: weights (``FOLDER/NAME``) to start from; empty for none.
+        ridge: added to the logarithm of the local stage's ridge on quadratic terms at the start.
         narrow_epochs: first so many epochs show narrow motion alone.
         wide: share of wide motion afterwards.
         rotation: of the wide motion, degrees.
@@ -40,6 +41,7 @@ class JointConfig(TrainingConfig):
     zooms: tuple[float, ...] = (1.0,)
     transformer_weights: str = "cf_to_octa"
     start: str = ""
+    ridge: float = 0.0
     narrow_epochs: int = 4
     wide: float = 0.6
     rotation: float = 35.0
