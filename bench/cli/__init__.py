@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import compare, data, latency, plugins, register, report, run, sweep, train
+from imedbench.cli import (
+    check,
+    compare,
+    data,
+    latency,
+    plugins,
+    register,
+    report,
+    run,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="imedbench",
@@ -46,4 +57,5 @@ app.command("sweep")(sweep.sweep_command)
 app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
+app.command("check")(check.check_command)
 app.add_typer(data.app, name="data")
