@@ -35,6 +35,12 @@ def tre_max(case: RegisteredPair) -> float:
     return landmarks.tre_max(*_landmarks(case))
 
 
+@register_metric(MetricInfo("tre_rms", "root mean squared landmark error", "px", needs=_LANDMARKS))
+def tre_rms(case: RegisteredPair) -> float:
+    """Root of the mean squared landmark error in fixed-image px."""
+    return landmarks.tre_rms(*_landmarks(case))
+
+
 @register_metric(MetricInfo("tre_mean_um", "mean landmark error", "µm", needs=_SPACED_LANDMARKS))
 def tre_mean_um(case: RegisteredPair) -> float:
     """Mean landmark error in µm."""

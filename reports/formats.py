@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -16,6 +20,11 @@ def number(value: float | None, digits: int = 2) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
+
+
+def milliseconds(value: float | None) -> str:
+    """A time in ms, with the digits that its size deserves."""
+    return number(value, 0 if value is not None and value >= 10 else 2)
 
 
 def interval(value: Any, digits: int = 2) -> str:
@@ -36,3 +45,25 @@ def p_value(p: float) -> str:
 def cell(text: Any) -> str:
     """Text that does not end a cell of a Markdown table early."""
     return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def render(template: str, **content: Any) -> str:
+    """Fill a template of the reports with what it names."""
+    return _environment().get_template(template).render(content)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("imedbench.reports"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=number, interval=interval, p=p_value, cell=cell, milliseconds=milliseconds
+    )
+    return environment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,21 +11,20 @@ from typing import Any
 
 import pandas as pd
 
+from imedbench.analysis.best import HEADLINE
 from imedbench.analysis.run import Run
 from imedbench.core.datasets import PairRef
 from imedbench.core.progress import Progress
-from imedbench.reports.analysis import HEADLINE
 from imedbench.reports.figures import Example, draw_examples, draw_panels, draw_picture
 from imedbench.reports.formats import number
 from imedbench.reports.pictures import draw_matches
 from imedbench.runs.files import load_matches, load_pictures
-from imedbench.runs.store import Prediction
 
-MOST_PANELS = 6  # more would be too small to see anything in
+MAX_PANELS = 6  # more would be too small to see anything in
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Figure:
     """A figure of the page.
 
     Args:
@@ -42,7 +41,7 @@ class MethodFigures:
     """The figures of one method on one split."""
 
     method: str
-    drawn: list[Drawn]
+    drawn: list[Figure]
 
 
 class Gallery:
@@ -51,18 +50,11 @@ class Gallery:
     Args:
         run: scored.
         table: of `imedbench.analysis.tables.pair_table`.
-        predictions: by key.
         folder: where pictures go; made if it is missing.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        table: pd.DataFrame,
-        predictions: Mapping[str, Prediction],
-        folder: Path,
-    ) -> None:
-        self.run, self.table, self.predictions, self.folder = run, table, predictions, folder
+    def __init__(self, run: Run, table: pd.DataFrame, folder: Path) -> None:
+        self.run, self.table, self.folder = run, table, folder
         self.refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
 
     def draw(self, progress: Progress) -> dict[str, list[MethodFigures]]:
@@ -78,48 +70,47 @@ class Gallery:
             progress.row(str(method), "")
         return figures
 
-    def _draw_method(self, rows: pd.DataFrame, stem: str) -> Iterator[Drawn]:
+    def _draw_method(self, rows: pd.DataFrame, stem: str) -> Iterator[Figure]:
         ok = rows["outcome"] == "ok"
         failed, ordered = [row for _, row in rows[~ok].iterrows()], _by_error(rows[ok])
         if failed:
             examples = [self._example("failed", row) for row in failed[:3]]
             draw_examples(examples, self.folder / f"{stem}-failed.png")
-            yield Drawn(f"figures/{stem}-failed.png")
+            yield Figure(f"figures/{stem}-failed.png")
         if ordered:
             chosen = _best_median_worst(ordered)
             examples = [self._example(label, row) for label, row in chosen]
             draw_examples(examples, self.folder / f"{stem}.png")
-            yield Drawn(f"figures/{stem}.png")
+            yield Figure(f"figures/{stem}.png")
             yield from self._draw_matches(ordered[-1], stem)
         telling = [("its median pair", row) for row in ordered[_middle(ordered) :][:1]]
         telling += [("its first failed pair with pictures", row) for row in failed]
         yield from self._draw_seen(telling, stem)
 
-    def _draw_matches(self, row: pd.Series[Any], stem: str) -> Iterator[Drawn]:
+    def _draw_matches(self, row: pd.Series[Any], stem: str) -> Iterator[Figure]:
         matches = load_matches(self.run.folder, row["key"])
         if matches is not None:
             pair = self.run.dataset.load(self._ref(row))
             picture = draw_matches(pair.fixed, pair.moving, matches)
             draw_picture(picture, self.folder / f"{stem}-matches.png")
-            yield Drawn(f"figures/{stem}-matches.png")
+            yield Figure(f"figures/{stem}-matches.png")
 
-    def _draw_seen(self, rows: Iterable[tuple[str, pd.Series[Any]]], stem: str) -> Iterator[Drawn]:
+    def _draw_seen(self, rows: Iterable[tuple[str, pd.Series[Any]]], stem: str) -> Iterator[Figure]:
         """Draw the method's own pictures of the first of these pairs that has any."""
         for label, row in rows:
             pictures = load_pictures(self.run.folder, row["key"]) if row["key"] else {}
             if pictures:
-                shown = dict(islice(pictures.items(), MOST_PANELS))
+                shown = dict(islice(pictures.items(), MAX_PANELS))
                 draw_panels(shown, self.folder / f"{stem}-seen.png")
-                part = "" if len(shown) == len(pictures) else f", first {MOST_PANELS} pictures"
+                part = "" if len(shown) == len(pictures) else f", first {MAX_PANELS} pictures"
                 caption = f"What `{row['method']}` saw on {label}, `{row['pair_id']}`{part}:"
-                yield Drawn(f"figures/{stem}-seen.png", caption)
+                yield Figure(f"figures/{stem}-seen.png", caption)
                 return
 
     def _example(self, label: str, row: pd.Series[Any]) -> Example:
-        prediction = self.predictions.get(row["key"])
-        ok = row["outcome"] == "ok" and prediction is not None
-        remark = row["reason"] if not ok else _error_text(row)
-        transform = prediction.transform if ok and prediction is not None else None
+        ok = row["outcome"] == "ok"
+        remark = _error_text(row) if ok else row["reason"]
+        transform = self.run.store.transform(row["key"]) if ok else None
         return Example(label, self.run.dataset.load(self._ref(row)), transform, remark)
 
     def _ref(self, row: pd.Series[Any]) -> PairRef:

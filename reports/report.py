@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from imedbench.analysis.protocols import PROTOCOLS, RankTable
+from imedbench.analysis.best import HEADLINE, SplitResult, judge_split
+from imedbench.analysis.protocols import PROTOCOLS
 from imedbench.analysis.protocols.collect import protocol_ranks
 from imedbench.analysis.run import Run
+from imedbench.analysis.tables import (
+    failure_reasons,
+    incomplete,
+    metric_info,
+    metric_names,
+    summarise,
+)
 from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
 from imedbench.core.types import SPLITS
-from imedbench.reports import analysis
-from imedbench.reports.analysis import HEADLINE
-from imedbench.reports.failures import failure_reasons
-from imedbench.reports.formats import cell, interval, number, p_value
-from imedbench.reports.gallery import Gallery, MethodFigures
-from imedbench.reports.stages import stage_rows
-from imedbench.reports.variants import ablations
-from imedbench.runs.store import Prediction
+from imedbench.reports.formats import number, render
+from imedbench.reports.gallery import Gallery
 
 SEED_METRICS = ("mse", "rmse")
-DETAIL = ("tre_mean", "tre_median", "tre_max", "dice", "soft_dice", "nmi", "ncc", "ssim")
+LANDMARK_METRICS = ("tre_mean", "tre_median", "tre_max")
 
 
 def write_report(run: Run, folder: Path, progress: Progress) -> Path:
@@ -42,103 +43,103 @@ def write_report(run: Run, folder: Path, progress: Progress) -> Path:
     Raises:
         BadInput: when the folder cannot be made.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     table = run.table()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
-    predictions = {p.key: p for p in run.store.predictions()}
-    figures = Gallery(run, table, predictions, folder / "figures").draw(progress)
-    environment = Environment(
-        loader=PackageLoader("imedbench.reports"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(number=number, interval=interval, p=p_value, cell=cell)
-    page = environment.get_template("report.md.j2").render(
-        _content(run, table, predictions, figures)
-    )
+    figures = Gallery(run, table, folder / "figures").draw(progress)
     path = folder / "report.md"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(
+        render("report.md.j2", **_content(run, table), figures=figures), encoding="utf-8"
+    )
     return path
 
 
-def _content(
-    run: Run,
-    table: pd.DataFrame,
-    predictions: Mapping[str, Prediction],
-    figures: Mapping[str, list[MethodFigures]],
-) -> dict[str, Any]:
-    stages = {key: prediction.stages for key, prediction in predictions.items()}
-    present = [split for split in SPLITS if (table["split"] == split).any()]
+def _content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    rows = summarise(table)
+    by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
+    splits = [judge_split(table, found) for found in by_split.values() if found]
+    ranks = {s.split: protocol_ranks(run.store, table[table["split"] == s.split]) for s in splits}
+    seen = (*SEED_METRICS, *LANDMARK_METRICS)
     return {
         "dataset": run.dataset.info,
-        "splits": [_split(table, split, stages) for split in present],
+        "incomplete": incomplete(table),
+        "splits": splits,
+        "headlines": {s.split: headline(s) for s in splits},
         "failures": failure_reasons(table),
         "methods": run.store.methods(),
-        "figures": figures,
         "pairs": _per_pair(table),
-        "headline": HEADLINE,
         "warnings": run.warnings(),
-        "ranks": _ranks(run),
-        "detail": DETAIL,
+        "remarks": run.remarks(),
+        "ranks": {split: found for split, found in ranks.items() if found is not None},
+        "landmarks": LANDMARK_METRICS,
+        "others": [metric_info(m) for m in metric_names(table) if m not in seen],
         "protocols": PROTOCOLS,
         "provenance": run.settings["provenance"],
         "settings": _settings(run.settings["config"]),
     }
 
 
+def headline(split: SplitResult) -> str:
+    """Say in one short sentence, in Markdown, what a split shows."""
+    metric = metric_text(split.metric)
+    if any(row.n_unanswered for row in split.rows):
+        return "unfinished: pairs without an answer allow no means of the methods that lack them."
+    best = split.best
+    if best is None:
+        return f"no method has a lower mean {metric} than the images left as they are."
+    mean, unit = best.means[split.metric], metric_info(split.metric).unit
+    text = (
+        f"`{best.method}` has the lowest mean {metric}, {number(mean.estimate, digits(split))}"
+        f"{unit and f' {unit}'}, and fails on {best.n_failures} of {best.n} pairs"
+    )
+    # A method that fails everywhere needs no test to be left out.
+    close = [c for c in split.comparisons if not c.is_shown and c.other.n_failures < c.other.n]
+    if close and close[0].smallest_p >= 0.05:
+        return f"{text}; {best.n_groups} eyes are too few to prove its lead."
+    alike = " and ".join(f"`{c.other.method}`" for c in close)
+    return f"{text}{alike and f'; {alike} cannot be told from it'}."
+
+
+def metric_text(metric: str) -> str:
+    """Name a metric as the field does: TRE for its mean, MSE for ours."""
+    return {"tre_mean": "TRE", "mse": "MSE"}.get(metric, metric)
+
+
+def digits(split: SplitResult) -> int:
+    """Decimals that the metric of a split is shown with."""
+    return 2 if split.metric == HEADLINE else 3
+
+
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the provenance does not repeat."""
+    """Name the settings that the provenance does not repeat."""
     shown = {name: config[name] for name in config if name not in ("device", "threads")}
     # A path says nothing to a reader elsewhere: the last part of it does.
     shown["data"] = re.sub(r"[^=]*/", "", config["data"])
     return {name: "–" if value is None else value for name, value in shown.items()}
 
 
-def _split(
-    table: pd.DataFrame, split: str, stages: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
-    rows = analysis.method_rows(table, split, [*SEED_METRICS, *DETAIL])
-    metric = HEADLINE if any(HEADLINE in row.means for row in rows) else "mse"
-    found = analysis.best_and_rest(rows, metric)
-    best, rest = found or (None, [])
-    return {
-        "name": split,
-        "rows": rows,
-        "metric": metric,
-        "best": best,
-        "beats_nothing": best is not None and not analysis.beats_doing_nothing(rows, best, metric),
-        "comparisons": analysis.comparisons(table, split, metric, best, rest) if best else [],
-        "standings": analysis.standings(table, split, metric, rows),
-        "ablations": ablations(table, split, metric, rows),
-        "stages": stage_rows(table, split, stages),
-        "shown": [m for m in DETAIL if any(m in row.means for row in rows)],
-    }
-
-
-def _ranks(run: Run) -> dict[str, RankTable]:
-    """How the methods rank under every protocol, by split; none where pairs lack answers."""
-    found = {split: protocol_ranks(run, split) for split in {r.split for r in run.store.pairs()}}
-    return {split: table for split, table in sorted(found.items()) if table is not None}
-
-
 def _per_pair(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row a split and pair, one cell a method."""
+    """One row a split and pair, one cell a method; the metric is the one its pairs have."""
     rows = []
     methods = list(dict.fromkeys(table["method"]))
     for (split, pair_id), part in table.groupby(["split", "pair_id"], sort=False):
+        known = HEADLINE in part and part[f"{HEADLINE}|identity"].notna().any()
+        metric = HEADLINE if known else "mse"
         cells = part.set_index("method")
-        values = {m: _pair_cell(cells.loc[m]) for m in methods}
-        rows.append({"split": split, "pair_id": pair_id, "values": values})
+        rows.append(
+            {
+                "split": split,
+                "pair_id": pair_id,
+                "metric": "TRE px" if known else "MSE",
+                "values": {m: _pair_cell(cells.loc[m], metric) for m in methods},
+            }
+        )
     return rows
 
 
-def _pair_cell(row: pd.Series[Any]) -> str:
+def _pair_cell(row: pd.Series[Any], metric: str) -> str:
     if row["outcome"] != "ok":
         return str(row["outcome"]).replace("_", " ")
-    return number(row[HEADLINE] if HEADLINE in row else row.get("mse"))
+    return number(row.get(metric), 2 if metric == HEADLINE else 3)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imedbench.analysis.sweep import GOOD_PX, SweepPoint
 from imedbench.reports.figures import new_figure
+from imedbench.reports.formats import render
 
 UNITS = {
     "rotation": "rotation, degrees",
@@ -30,30 +31,10 @@ def write_sweep(kind: str, points: Sequence[SweepPoint], folder: Path) -> Path:
         The page's path.
     """
     _draw(kind, points, folder / "sweep.png")
-    lines = [
-        f"# How methods bear {kind}",
-        "",
-        f"Share of {points[0].n} synthetic pairs registered to {GOOD_PX:g} px or better"
-        " (mean landmark error), with its 95 % interval (Wilson).",
-        "",
-        "![curve](sweep.png)",
-        "",
-        f"| {UNITS[kind]} | method | registered | 95 % | failures | median TRE px |",
-        "|---|---|---|---|---|---|",
-        *(_row(point) for point in points),
-        "",
-    ]
     path = folder / "sweep.md"
-    path.write_text("\n".join(lines))
+    page = render("sweep.md.j2", kind=kind, unit=UNITS[kind], good=GOOD_PX, points=points)
+    path.write_text(page, encoding="utf-8")
     return path
-
-
-def _row(point: SweepPoint) -> str:
-    low, high = (f"{100 * limit:.0f}" for limit in (point.success.low, point.success.high))
-    return (
-        f"| {point.value:g} | `{point.method}` | {point.success.estimate:.0%} | {low}–{high} % |"
-        f" {point.failures} of {point.n} | {point.tre_median:.2f} |"
-    ).replace("inf |", "∞ |")
 
 
 def _draw(kind: str, points: Sequence[SweepPoint], path: Path) -> None:

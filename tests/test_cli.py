@@ -97,10 +97,16 @@ def test_a_crash_makes_the_run_incomplete(
         *("--plugin", troublesome, "--split", "multi-modal", *FAST),
     )
     assert ended.code == 3
-    assert "incomplete: 1 of 2 rows have no answer" in ended.err
+    assert "INCOMPLETE: 1 of 2 rows have no answer" in ended.err
     assert "troublesome on p1 (crash: KeyError" in ended.err
     row = table_rows(ended.out)["troublesome"]
-    assert row[:2] == ["–", "–"], "no mean over an incomplete set"
+    assert row[:3] == ["–", "–", "0 of 2, 1 unanswered"], "no mean over an incomplete set"
+    report = cli("report", folder / "crashed")
+    assert report.code == 3
+    assert "INCOMPLETE: 1 of 2 rows have no answer" in report.err
+    page = (folder / "crashed" / "report.md").read_text()
+    assert "> **INCOMPLETE**: 1 of 2 rows have no answer" in page
+    assert "0 of 2, 1 unanswered" in page
 
 
 @pytest.mark.parametrize(
@@ -223,7 +229,10 @@ def test_info_tells_facts_and_options(cli: Cli) -> None:
     assert facts["kind"] == "method"
     assert {o["name"]: o["default"] for o in facts["options"]}["model"] == "homography"
     root = json.loads(cli("info", "manifest", "--json").out)["options"]
-    assert root == [{"name": "root", "type": "Path", "default": "needed"}]
+    assert root == [
+        {"name": "root", "type": "Path", "default": "needed"},
+        {"name": "transfer_weights", "type": "Path | none", "default": None},
+    ]
     wrapped = cli("info", "vessel+sift")
     assert "ratio" in wrapped.out
     assert "on maps of vessels" in wrapped.out

@@ -121,7 +121,7 @@ def test_other_pairs_or_methods_are_refused(tmp_path: Path) -> None:
 )
 def test_conditions(text: str, before: float, after: float, met: bool) -> None:
     paired = compare_paired(np.array([before] * 3), np.array([after] * 3))
-    row = MetricComparison("multi-modal", "m", "tre_mean", before, after, paired, 1.0, None)
+    row = MetricComparison("multi-modal", "m", "tre_mean", before, after, paired, 1.0, 0.1, None)
     assert Condition.parse(text).is_met(row) is met
 
 

@@ -51,6 +51,7 @@ PERFECT = {
     "tre_mean": 0.0,
     "tre_mean_um": 0.0,
     "tre_median": 0.0,
+    "tre_rms": 0.0,
 }
 
 

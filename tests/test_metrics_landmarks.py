@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import distance
 
 from imedbench.core.errors import ContractError
-from imedbench.metrics.landmarks import landmark_errors, tre_max, tre_mean, tre_median
+from imedbench.metrics.landmarks import landmark_errors, tre_max, tre_mean, tre_median, tre_rms
 
 RNG = np.random.default_rng(3)
 NONE = np.empty((0, 2))
@@ -33,17 +33,20 @@ def test_summaries_equal_a_loop(n: int) -> None:
     assert tre_mean(mapped, fixed) == pytest.approx(math.fsum(errors) / n)
     assert tre_median(mapped, fixed) == pytest.approx(np.median(errors))
     assert tre_max(mapped, fixed) == pytest.approx(errors[-1])
+    assert tre_rms(mapped, fixed) == pytest.approx(math.sqrt(math.fsum(e * e for e in errors) / n))
 
 
 def test_a_shift_of_3_4_is_5_px_whatever_the_number_of_coordinates() -> None:
     fixed = points(10)
     mapped = fixed + np.array([3, 4])
-    assert [f(mapped, fixed) for f in (tre_mean, tre_median, tre_max)] == pytest.approx([5] * 3)
+    assert [f(mapped, fixed) for f in (tre_mean, tre_median, tre_max, tre_rms)] == pytest.approx(
+        [5] * 4
+    )
     assert tre_mean(mapped, fixed, spacing=11.5) == pytest.approx(57.5)
 
 
 def test_no_landmarks_is_undefined_not_zero() -> None:
-    assert all(math.isnan(f(NONE, NONE)) for f in (tre_mean, tre_median, tre_max))
+    assert all(math.isnan(f(NONE, NONE)) for f in (tre_mean, tre_median, tre_max, tre_rms))
 
 
 @pytest.mark.parametrize("lost", [np.nan, np.inf, -np.inf])

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import integrate
 
-from imedbench.analysis.protocols import PROTOCOLS, Grade, PairEvidence, find_protocol, rank_table
+from imedbench.analysis.protocols import (
+    PROTOCOLS,
+    Grade,
+    LandmarkErrors,
+    PairEvidence,
+    find_protocol,
+    rank_table,
+)
 from imedbench.analysis.protocols.curves import auc_below, auc_recall, auc_up_to
 from imedbench.core.errors import BadInput, ContractError, IncompleteRun
 from imedbench.core.types import Outcome
@@ -27,8 +35,14 @@ def pair(
 ) -> PairEvidence:
     """A pair with the errors given, failed for want of a transform without any."""
     outcome = Outcome.NO_TRANSFORM if errors is None else Outcome.OK
-    known = None if errors is None else np.array(errors)
+    known = None if errors is None else summed_up(errors)
     return PairEvidence(pair_id, outcome, category, known, n_matches, matrix, mse)
+
+
+def summed_up(errors: list[float]) -> LandmarkErrors:
+    """The figures of landmark errors that are stored as scores."""
+    rms = math.sqrt(sum(e**2 for e in errors) / len(errors))
+    return LandmarkErrors(sum(errors) / len(errors), statistics.median(errors), max(errors), rms)
 
 
 def grade(protocol: str, evidence: PairEvidence) -> Grade:
@@ -233,7 +247,7 @@ def test_lab_without_an_acceptable_pair_has_no_mse() -> None:
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("outcome", [Outcome.CRASH, Outcome.SKIPPED])
 def test_incomplete_sets_are_refused(name: str, outcome: Outcome) -> None:
-    good = PairEvidence("a", Outcome.OK, errors=np.ones(3), mse=0.1)
+    good = PairEvidence("a", Outcome.OK, errors=summed_up([1.0]), mse=0.1)
     with pytest.raises(IncompleteRun, match="pair b"):
         PROTOCOLS[name].evaluate([good, PairEvidence("b", outcome)])
     with pytest.raises(IncompleteRun):
@@ -248,10 +262,10 @@ def test_a_transform_without_landmarks_is_no_failure_but_a_gap() -> None:
             PROTOCOLS[name].evaluate([PairEvidence("a", Outcome.OK)])
 
 
-@pytest.mark.parametrize("errors", [[-1.0], [math.nan], [], [[1.0]]])
-def test_errors_must_be_distances(errors: list[float]) -> None:
-    with pytest.raises(ContractError, match="pair a"):
-        pair("a", errors)
+@pytest.mark.parametrize("error", [-1.0, math.nan])
+def test_errors_must_be_distances(error: float) -> None:
+    with pytest.raises(ContractError, match="distances"):
+        LandmarkErrors(1.0, 1.0, error, 1.0)
 
 
 def test_unknown_protocols_are_named_with_the_known_ones() -> None:

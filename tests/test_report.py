@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from imedbench.analysis.best import judge_split
 from imedbench.analysis.run import Run, open_run, score_run
+from imedbench.analysis.tables import failure_reasons, summarise
 from imedbench.core.datasets import open_dataset
 from imedbench.core.images import read_image
-from imedbench.reports.analysis import beats_doing_nothing, method_rows
-from imedbench.reports.failures import failure_reasons
+from imedbench.core.progress import NullProgress
 from imedbench.reports.report import write_report
 from imedbench.runs.config import RunConfig
-from imedbench.runs.runner import NullProgress, run
+from imedbench.runs.runner import run
 from imedbench.runs.store import Store
 
 METRICS = ("tre_mean", "tre_median", "tre_max", "mse", "rmse", "dice")
@@ -152,9 +153,10 @@ def test_a_method_that_only_fails_is_not_called_best(
     opened = make_run(tmp_path / "run", data, troublesome, "identity", "troublesome")
     text = write_report(opened, tmp_path / "run", NullProgress()).read_text()
     assert "no method has a lower mean TRE than the images left as they are" in text
-    rows = method_rows(opened.table(), "multi-modal", ["tre_mean"])
-    assert not beats_doing_nothing(rows, rows[1], "tre_mean")
-    assert not beats_doing_nothing(rows[1:], rows[1], "tre_mean")
+    table = opened.table()
+    rows = summarise(table)
+    assert judge_split(table, rows).best is None
+    assert judge_split(table, rows[1:]).best is None
 
 
 def test_reasons_that_differ_in_numbers_count_as_one() -> None:
@@ -169,7 +171,7 @@ def test_reasons_that_differ_in_numbers_count_as_one() -> None:
             "reason": ["3 matches, 4 needed", "12 matches, 4 needed", "blank", ""],
         }
     )
-    found = [(r.reason, r.count, r.example) for r in failure_reasons(table)]
+    found = [(r["reason"], r["count"], r["pair_id"]) for r in failure_reasons(table)]
     assert found == [("3 matches, 4 needed", 2, "a"), ("blank", 1, "c")]
 
 

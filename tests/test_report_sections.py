@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,17 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from imedbench.analysis.best import judge_split
 from imedbench.analysis.run import open_run, score_run
+from imedbench.analysis.tables import summarise
 from imedbench.core.datasets import open_dataset
 from imedbench.core.images import read_image
+from imedbench.core.progress import NullProgress
 from imedbench.core.registry import METHODS, load_plugin_file
-from imedbench.reports.analysis import method_rows
 from imedbench.reports.figures import draw_panels
 from imedbench.reports.report import write_report
-from imedbench.reports.stages import stage_rows
-from imedbench.reports.variants import ablations
 from imedbench.runs.config import RunConfig
-from imedbench.runs.runner import NullProgress, run
+from imedbench.runs.runner import run
 
 SPLIT = "multi-modal"
 GREY = 50  # a px of error, in the painter's pictures
@@ -154,15 +155,6 @@ def test_stages_are_listed_for_the_methods_that_have_them(page: Path) -> None:
 
 
 def test_stage_medians_are_over_answered_pairs_timed_alone() -> None:
-    table = pd.DataFrame(
-        {
-            "method": ["a"] * 6 + ["b", "c"],
-            "split": [SPLIT] * 5 + ["other", SPLIT, SPLIT],
-            "outcome": ["ok", "no_transform", "ok", "crash", "ok", "ok", "ok", "ok"],
-            "latency_ms": [9.0, 9.0, np.nan, 9.0, 9.0, 9.0, 9.0, 9.0],
-            "key": list("12345678"),
-        }
-    )
     stages = {
         "1": {"maps": 10.0, "search": 5.0},
         "2": {"maps": 30.0},
@@ -172,9 +164,21 @@ def test_stage_medians_are_over_answered_pairs_timed_alone() -> None:
         "6": {"maps": 999.0},  # of another split
         "7": {},
     }
-    (row,) = stage_rows(table, SPLIT, stages)
-    assert (row.method, row.n) == ("a", 3)
-    assert list(row.medians.items()) == [("maps", 20.0), ("search", 5.0), ("polish", 0.0)]
+    table = pd.DataFrame(
+        {
+            "method": ["a"] * 6 + ["b"],
+            "split": [SPLIT] * 5 + ["single-modal", SPLIT],
+            "group": "",
+            "outcome": ["ok", "no_transform", "ok", "crash", "ok", "ok", "ok"],
+            "latency_ms": [9.0, 9.0, np.nan, 9.0, 9.0, 9.0, 9.0],
+            "stages": [json.dumps(times) for times in stages.values()],
+        }
+    )
+    rows = {(row.method, row.split): row for row in summarise(table)}
+    a = rows["a", SPLIT]
+    assert a.n_staged == 3
+    assert list(a.stages.items()) == [("maps", 20.0), ("search", 5.0), ("polish", 0.0)]
+    assert rows["b", SPLIT].stages == {}
 
 
 def test_variants_are_compared_with_the_plain_method(page: Path) -> None:
@@ -208,6 +212,7 @@ def scored(**outcomes: str) -> pd.DataFrame:
             "group": f"e{n}",
             "outcome": outcome,
             "latency_ms": np.nan,
+            "stages": "{}",
             "mse": 0.1 if outcome == "ok" else np.nan,
             "mse|identity": 0.2,
         }
@@ -218,7 +223,7 @@ def scored(**outcomes: str) -> pd.DataFrame:
 
 
 def compared(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    found = ablations(table, SPLIT, "mse", method_rows(table, SPLIT, ["mse"]))
+    found = judge_split(table, summarise(table)).ablations
     return [(a.plain.method, [v.options for v in a.variants]) for a in found]
 
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from imedbench.analysis.statistics import PairedComparison, compare_paired, holm
-from imedbench.analysis.tables import is_failure, pair_table, penalised, unanswered
+from imedbench.analysis.best import SIGNIFICANT, compare_rows
+from imedbench.analysis.statistics import PairedComparison, holm
+from imedbench.analysis.tables import (
+    is_failure,
+    is_known,
+    metric_info,
+    pair_table,
+    penalised,
+    unanswered,
+)
 from imedbench.core.errors import BadInput, IncompleteRun
 from imedbench.core.registry import METRICS
 from imedbench.runs.store import Store
 
-_SIGNIFICANT = 0.05
 _CONDITION = re.compile(r"^(?P<name>\w+)(?P<sign>[<>])(?P<limit>[+-]?\d+(\.\d+)?)(?P<percent>%?)$")
 _KEY = ["split", "pair_id"]
 
@@ -51,8 +59,10 @@ class MetricComparison:
         before: mean of the base, failures charged with the identity's score.
         after: mean of the new one.
         paired: the paired statistics of new minus base.
-        p: Wilcoxon's, Holm-corrected over the rows of the comparison.
-        better: whether the change is for the better; None where there is none to speak of.
+        p: of McNemar's test for failures, else of Wilcoxon's; Holm-corrected over all the rows.
+        smallest_p: that so many pairs can give at all in so many rows.
+        better: whether the change is for the better; None where none is shown, or where the plugin
+            that knows the metric's direction is gone.
     """
 
     split: str
@@ -62,6 +72,7 @@ class MetricComparison:
     after: float
     paired: PairedComparison
     p: float
+    smallest_p: float
     better: bool | None
 
 
@@ -123,16 +134,13 @@ def compare_runs(
                 rows += [_difference(split, label, metric, a, b) for metric in metrics]
     if not rows:
         raise BadInput("the two have no method and pairs in common; name them: FOLDER@METHOD")
-    corrected = holm([row.paired.p_wilcoxon for row in rows])
-    return [_judged(row, p) for row, p in zip(rows, corrected, strict=True)]
+    corrected = holm([row.p for row in rows])
+    return [_judged(row, p, len(rows)) for row, p in zip(rows, corrected, strict=True)]
 
 
 def _table(side: RunSelector) -> pd.DataFrame:
-    store = Store(side.folder)
-    try:
+    with closing(Store(side.folder)) as store:
         table = pair_table(store)
-    finally:
-        store.close()
     if side.method is None:
         return table
     chosen = table[table["method"] == side.method]
@@ -173,33 +181,27 @@ def _common(
 def _difference(
     split: str, label: str, metric: str, a: pd.DataFrame, b: pd.DataFrame
 ) -> MetricComparison:
-    first, second = _values(a, metric), _values(b, metric)
-    paired = compare_paired(
-        first, second, a["group"].tolist(), is_failure(a).to_numpy(), is_failure(b).to_numpy()
-    )
-    total = np.sum if metric == "failures" else np.mean
-    return MetricComparison(
-        split, label, metric, float(total(first)), float(total(second)), paired, np.nan, None
-    )
+    before, after = _figure(a, metric), _figure(b, metric)
+    paired = compare_rows(a, b, metric)
+    p = paired.p_mcnemar if metric == "failures" else paired.p_wilcoxon
+    return MetricComparison(split, label, metric, before, after, paired, p, np.nan, None)
 
 
-def _values(rows: pd.DataFrame, metric: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _figure(rows: pd.DataFrame, metric: str) -> float:
+    """Mean of a metric over all pairs, or the number of failures."""
     if metric == "failures":
-        return is_failure(rows).to_numpy().astype(np.float64)
-    METRICS.factory(metric)
+        return float(is_failure(rows).sum())
+    if metric not in rows:
+        METRICS.factory(metric)  # a wrong name is told with the names there are
     values = penalised(rows, metric) if metric in rows else np.full(len(rows), np.nan)
     if np.isnan(values).any():
         raise IncompleteRun(f"{metric}: not scored on every pair; run imedbench score, or drop it")
-    return values
+    return float(values.mean())
 
 
-def _judged(row: MetricComparison, p: float) -> MetricComparison:
-    smaller_is_better = row.metric == "failures" or not (
-        METRICS.create(row.metric).info.higher_is_better
-    )
-    chance = row.paired.p_mcnemar if row.metric == "failures" else p
-    fell = row.after < row.before
-    better = None if not chance < _SIGNIFICANT else fell == smaller_is_better
-    return MetricComparison(
-        row.split, row.method, row.metric, row.before, row.after, row.paired, p, better
-    )
+def _judged(row: MetricComparison, p: float, n_tests: int) -> MetricComparison:
+    better = None
+    if p < SIGNIFICANT and (row.metric == "failures" or is_known(row.metric)):
+        upwards = row.metric != "failures" and metric_info(row.metric).higher_is_better
+        better = (row.after > row.before) == upwards
+    return replace(row, p=p, smallest_p=row.paired.smallest_p(n_tests), better=better)

@@ -21,17 +21,21 @@ def report_command(
     data: DataOption = None,
     plugin: PluginsOption = None,
 ) -> None:
-    """Write report.md with tables and pictures.
+    """Write report.md with tables and pictures. Exit code 3 when pairs have no answer.
 
     Example:
 
     imedbench report runs/synthetic
     """
     from imedbench.analysis.run import open_run
+    from imedbench.analysis.tables import incomplete
+    from imedbench.cli.run import end_by
     from imedbench.cli.show import ProgressBar, output
     from imedbench.reports.report import write_report
 
     load_plugins(plugin)
     with ProgressBar("drawing") as progress:
-        page = write_report(open_run(run, data), out or run, progress)
+        opened = open_run(run, data)
+        page = write_report(opened, out or run, progress)
     output.print(f"wrote {page}", highlight=False)
+    end_by(incomplete(opened.table()))

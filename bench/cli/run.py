@@ -24,6 +24,8 @@ from imedbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from imedbench.analysis.run import Run
+    from imedbench.analysis.tables import MethodSummary
     from imedbench.runs.config import RunConfig
 
 DEFAULT_DATA = "synthetic"
@@ -52,6 +54,10 @@ def run_command(
     subset: Annotated[
         SubsetChoice, typer.Option(help="Pairs marked train or test, or all of them.")
     ] = SubsetChoice.ALL,
+    transfer_weights: Annotated[
+        Path | None,
+        typer.Option(help="Generator that makes the single-modal split, in place of the shipped."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most this many pairs a split.")
     ] = None,
@@ -84,6 +90,7 @@ def run_command(
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
     """
+    from imedbench.core.datasets import with_weights
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
     from imedbench.runs.config import RunConfig, default_folder
@@ -91,7 +98,7 @@ def run_command(
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
     config = RunConfig(
-        data=data,
+        data=with_weights(data, transfer_weights),
         methods=names(methods),
         out=out or default_folder(data),
         splits=SPLITS if split is SplitChoice.BOTH else (cast(Split, split.value),),
@@ -157,13 +164,87 @@ def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_j
     _score_and_show(open_run(config.out, dataset=dataset), metrics, as_json=as_json)
 
 
-def _score_and_show(run: object, metrics: tuple[str, ...], *, as_json: bool) -> None:
-    from imedbench.analysis.run import Run, score_run
-    from imedbench.cli.results import show_results
-    from imedbench.cli.show import ProgressBar
+def _score_and_show(run: Run, metrics: tuple[str, ...], *, as_json: bool) -> None:
+    from imedbench.analysis.run import score_run
+    from imedbench.analysis.tables import incomplete, pair_table, summarise
+    from imedbench.cli.show import ProgressBar, output, print_json
 
-    assert isinstance(run, Run)
     with ProgressBar("scoring") as progress:
         score_run(run, metrics, progress)
-    if not show_results(run, as_json=as_json):
+    table = pair_table(run.store)
+    gaps, summaries = incomplete(table), summarise(table)
+    if as_json:
+        content = {
+            "run": str(run.folder),
+            "complete": not gaps,
+            "warnings": run.warnings(),
+            "remarks": run.remarks(),
+            "summary": [summary.as_dict() for summary in summaries],
+            "provenance": run.settings["provenance"],
+        }
+        print_json(content)
+    else:
+        for split in dict.fromkeys(summary.split for summary in summaries):
+            part = [summary for summary in summaries if summary.split == split]
+            _print_split(f"{run.dataset.info.name}, {split}", part)
+        for text, style in [
+            (_licences(run), "dim"),
+            *((f"note: {remark}", "dim") for remark in run.remarks()),
+            *((f"warning: {warning}", "yellow") for warning in run.warnings()),
+            (_LEGEND, "dim"),
+            (f"Rows in {run.folder}; pictures by: imedbench report {run.folder}", ""),
+        ]:
+            output.print(text, style=style, highlight=False)
+    end_by(gaps)
+
+
+_LEGEND = (
+    "MSE, RMSE: of vessel maps. A failed pair is charged the score of the pair left as it is; 'ok'"
+    " means are over the successes. Latency: median of the calls, timed alone."
+)
+
+
+def _print_split(title: str, rows: list[MethodSummary]) -> None:
+    """Print the seed's table with landmark errors, then the metrics that plugins brought."""
+    from imedbench.analysis.tables import is_built_in
+    from imedbench.cli.show import print_table
+    from imedbench.reports.formats import interval, milliseconds, number
+
+    headers = ["method", "MSE", "RMSE", "failures", "TRE px", "TRE px ok", "latency ms"]
+    cells = [
+        [
+            row.method,
+            number(row.mean("mse"), 3),
+            number(row.mean("rmse"), 3),
+            row.failure_text,
+            number(row.mean("tre_mean")),
+            number(row.means_ok.get("tre_mean")),
+            milliseconds(row.latency_ms),
+        ]
+        for row in rows
+    ]
+    print_table(title, headers, cells)
+    names = dict.fromkeys(name for row in rows for name in row.means if not is_built_in(name))
+    if names:
+        cells = [[r.method, *(interval(r.means.get(n), 3) for n in names)] for r in rows]
+        print_table(f"{title}: other metrics", ["method", *names], cells)
+
+
+def _licences(run: Run) -> str:
+    """Say under which licences the weights of the methods are."""
+    by_method = {
+        spec: info.weights_licence
+        for spec, info in run.store.methods().items()
+        if info is not None and info.weights_licence != "none"
+    }
+    named = ", ".join(f"{spec} {licence}" for spec, licence in by_method.items())
+    return f"Licences of weights: {named or 'no method has any'}."
+
+
+def end_by(gaps: str) -> None:
+    """End with 3, saying why, where a run is incomplete."""
+    from imedbench.cli.show import remarks
+
+    if gaps:
+        remarks.print(f"INCOMPLETE: {gaps}", style="yellow", highlight=False)
         raise typer.Exit(INCOMPLETE)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
+import os
 import sys
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,7 +20,10 @@ __all__ = ["ProgressBar", "number", "output", "print_json", "print_table", "rema
 #: Progress and remarks go to stderr, so that what a command prints can be piped.
 #: Names and reasons may hold brackets, which are no markup.
 remarks = Console(stderr=True, markup=False, soft_wrap=True)
-output = Console(width=None if sys.stdout.isatty() else 100, markup=False)
+#: A pipe has no width of its own; who sets COLUMNS is obeyed.
+output = Console(
+    width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100, markup=False
+)
 
 
 class ProgressBar:
@@ -60,42 +64,64 @@ class ProgressBar:
         self._progress.advance(self._task)
 
 
-_LONGEST_NAME = 36
+_NAME_WIDTH = 24  # a first column may be folded to this, or to a third of the width
+_TEXT_WIDTH = 14  # a column of words to this
+_FRAME = 3  # characters a column needs beside its text
 
 
 def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
-    """Print a table; columns after the first are right-aligned where they hold numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for index, header in enumerate(headers):
-        numeric = index > 0 and all(_is_number(row[index]) for row in rows)
-        # Names are what a person types next: they are kept on a line, unless that leaves no room
-        # for the figures.
-        on_a_line = index == 0 and all(len(row[0]) <= _LONGEST_NAME for row in rows)
-        table.add_column(
-            header,
-            justify="right" if numeric else "left",
-            no_wrap=on_a_line or numeric,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*row)
-    output.print(table)
+    """Print a table; columns after the first are right-aligned where they hold numbers.
+
+    Numbers are never cut: columns that do not fit the width go into a further table.
+    """
+    columns = [[header, *(row[i] for row in rows)] for i, header in enumerate(headers)]
+    for part in _parts(columns, output.width):
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        for index, column in enumerate(part):
+            numeric = index > 0 and _is_numeric(column)
+            justify: Literal["left", "right"] = "right" if numeric else "left"
+            width = _narrowest(column, is_name=index == 0)
+            fixed = width if numeric else None
+            table.add_column(
+                column[0], justify=justify, overflow="fold", min_width=width, width=fixed
+            )
+        for cells in zip(*(column[1:] for column in part), strict=True):
+            table.add_row(*cells)
+        output.print(table)
+        title = f"{title.removesuffix(', continued')}, continued"
+
+
+def _parts(columns: list[list[str]], width: int) -> list[list[list[str]]]:
+    """The columns of each table that fits the width, each with the first column before them."""
+    name, *others = columns
+    parts: list[list[list[str]]] = [[name]]
+    room = start = width - 1 - _FRAME - _narrowest(name, is_name=True)
+    for column in others:
+        needed = _narrowest(column, is_name=False) + _FRAME
+        if needed > room and len(parts[-1]) > 1:
+            parts.append([name])
+            room = start
+        parts[-1].append(column)
+        room -= needed
+    return parts
+
+
+def _narrowest(column: list[str], *, is_name: bool) -> int:
+    """Width to which a column may shrink: that of its numbers, or a few words."""
+    cells = max(map(cell_len, column[1:]), default=0)
+    word = max(map(cell_len, column[0].split()), default=0)
+    if not is_name and _is_numeric(column):
+        return max(cells, word)
+    widest = max(cells, cell_len(column[0]))
+    return max(word, min(widest, min(_NAME_WIDTH, output.width // 3) if is_name else _TEXT_WIDTH))
 
 
 def print_json(content: Any) -> None:
     """Print JSON, with null for what is not a finite number."""
-    print(json.dumps(_finite(content), indent=2, ensure_ascii=False))
+    from imedbench.core.arrays import plain  # and numpy, which `--help` can do without
+
+    print(json.dumps(plain(content), indent=2, ensure_ascii=False))
 
 
-def _is_number(cell: str) -> bool:
-    return bool(cell) and cell[0] in "0123456789–-∞+" and len(cell) < 20
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _is_numeric(column: list[str]) -> bool:
+    return all(cell and cell[0] in "0123456789–-∞+" and len(cell) < 28 for cell in column[1:])

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imedbench.core.arrays import plain
 from imedbench.core.datasets import PairRef
@@ -27,10 +28,14 @@ from imedbench.runs.files import (
 )
 from imedbench.runs.rows import PairHashes, Prediction, Score
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Prediction", "Score", "Store"]
 
 _IN_A_FILE = "in a file"  # in place of a transform that is too large for the database
 _REF_COLUMNS = len(fields(PairRef))
+_HASH_COLUMNS = len(fields(PairHashes))
 
 
 class Store:
@@ -66,7 +71,7 @@ class Store:
         updates = ", ".join(f"{name} = excluded.{name}" for name in changes.split(", "))
         with self._db:
             self._db.executemany(
-                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?, NULL, NULL, NULL, NULL)"
+                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
                 ((*astuple(ref), position) for position, ref in enumerate(refs)),
             )
@@ -97,7 +102,7 @@ class Store:
         """Keep what a pair was found to consist of."""
         with self._db:
             self._db.execute(
-                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?"
+                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?, looks = ?"
                 " WHERE split = ? AND pair_id = ?",
                 (*astuple(hashes), ref.split, ref.pair_id),
             )
@@ -225,6 +230,12 @@ class Store:
         for row in self._db.execute("SELECT * FROM scores"):
             yield Score(**dict(row))
 
+    def read(self, query: str) -> pd.DataFrame:
+        """Read the rows of a query as a table, for analyses of many rows at once."""
+        import pandas as pd
+
+        return pd.read_sql_query(query, self._db)
+
 
 _ROW_COLUMNS = [
     f.name for f in fields(Prediction) if f.name not in ("transform", "stages", "details")
@@ -235,4 +246,5 @@ def _info(text: str | None) -> MethodInfo | None:
     if text is None:
         return None
     facts = json.loads(text)
-    return MethodInfo(**{**facts, "trained_on": tuple(facts["trained_on"])})
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return MethodInfo(**{**facts, **lists})

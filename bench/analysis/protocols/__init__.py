@@ -1,6 +1,12 @@
 """Named, versioned rules by which papers grade registrations."""
 
-from imedbench.analysis.protocols.evidence import Grade, PairEvidence, Protocol, ProtocolResult
+from imedbench.analysis.protocols.evidence import (
+    Grade,
+    LandmarkErrors,
+    PairEvidence,
+    Protocol,
+    ProtocolResult,
+)
 from imedbench.analysis.protocols.fire import GLAMPOINTS, RETINAREGNET, SUPERRETINA
 from imedbench.analysis.protocols.imed import LAB, SEED
 from imedbench.analysis.protocols.ranks import RankTable, rank_table
@@ -25,6 +31,7 @@ def find_protocol(name: str) -> Protocol:
 __all__ = [
     "PROTOCOLS",
     "Grade",
+    "LandmarkErrors",
     "PairEvidence",
     "Protocol",
     "ProtocolResult",

@@ -1,74 +1,85 @@
-"""From the rows of a run to what the named protocols ask."""
+"""From the rows of a run to what the named protocols ask; no image is read for it."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pandas as pd
 
-from imedbench.analysis.protocols import PROTOCOLS, PairEvidence, RankTable, rank_table
-from imedbench.analysis.run import Run
-from imedbench.core.transforms import Homography
+from imedbench.analysis.protocols import PROTOCOLS, LandmarkErrors, PairEvidence, RankTable
+from imedbench.analysis.protocols.ranks import rank_table
+from imedbench.analysis.tables import unanswered
+from imedbench.core.arrays import Matrix
+from imedbench.core.errors import BadInput
+from imedbench.core.transforms import Homography, from_dict
 from imedbench.core.types import Outcome
-from imedbench.metrics.landmarks import landmark_errors
-from imedbench.runs.store import Prediction
+from imedbench.runs.store import Store
+
+_ERRORS = ("tre_mean", "tre_median", "tre_max", "tre_rms")
+NEEDED = (*_ERRORS, "mse")
 
 
-def evidence(run: Run, split: str) -> dict[str, list[PairEvidence]]:
-    """What is known of every pair of a split, by method.
+def evidence(store: Store, table: pd.DataFrame) -> dict[str, list[PairEvidence]]:
+    """Collect what is known of every pair of a split, by method.
 
     Args:
-        run: scored.
-        split: which one.
-
-    Raises:
-        BadInput: when an image cannot be read.
+        store: of the run.
+        table: rows of one split, of `imedbench.analysis.tables.pair_table`, scored by `NEEDED`.
     """
-    refs = [ref for ref in run.store.pairs() if ref.split == split]
-    mse = {s.prediction: (s.value, s.identity) for s in run.store.scores() if s.metric == "mse"}
-    found = {(p.method, p.pair_id): p for p in run.store.predictions() if p.split == split}
-    collected: dict[str, list[PairEvidence]] = {method: [] for method in run.store.methods()}
-    for ref in refs:
-        truth = run.dataset.load(ref).truth
-        for method, entries in collected.items():
-            row = found.get((method, ref.pair_id))
-            value, identity = mse.get(row.key, (None, None)) if row else (None, None)
-            errors = None
-            # A degenerate transform is none: no protocol shall grade it on its errors.
-            transform = row.transform if row and row.outcome is Outcome.OK else None
-            if transform is not None and truth.moving_points is not None:
-                assert truth.fixed_points is not None
-                errors = landmark_errors(transform.apply(truth.moving_points), truth.fixed_points)
-            entries.append(
-                PairEvidence(
-                    pair_id=ref.pair_id,
-                    outcome=row.outcome if row else Outcome.SKIPPED,
-                    category=ref.note if ref.note in ("S", "P", "A") else "",
-                    errors=errors,
-                    n_matches=_matches(row),
-                    matrix=_matrix(row),
-                    mse=value,
-                    identity_mse=identity,
-                )
+    matrices = _matrices(store)
+    collected: dict[str, list[PairEvidence]] = {str(m): [] for m in table["method"].unique()}
+    for row in table.to_dict("records"):
+        # A degenerate transform is none: no protocol shall grade it on its errors. One that loses
+        # a landmark has no finite error, and so no score.
+        usable = row["outcome"] == Outcome.OK and pd.notna(row["tre_rms|identity"])
+        errors = (np.inf if pd.isna(row[name]) else row[name] for name in _ERRORS)
+        collected[row["method"]].append(
+            PairEvidence(
+                pair_id=row["pair_id"],
+                outcome=Outcome(row["outcome"]),
+                category=row["category"] or "",
+                errors=LandmarkErrors(*errors) if usable else None,
+                n_matches=None if pd.isna(row["n_matches"]) else int(row["n_matches"]),
+                matrix=matrices.get(row["key"]),
+                mse=_known(row["mse"]),
+                identity_mse=_known(row["mse|identity"]),
             )
+        )
     return collected
 
 
-def protocol_ranks(run: Run, split: str) -> RankTable | None:
-    """How the methods rank under every protocol; None where pairs lack answer, landmarks or mse."""
-    collected = evidence(run, split)
-    complete = all(
-        e.outcome.is_answer
-        and ((e.errors is not None and e.mse is not None) or e.outcome is not Outcome.OK)
-        for entries in collected.values()
-        for e in entries
-    )
-    return rank_table(collected, list(PROTOCOLS.values())) if complete and collected else None
+def protocol_ranks(store: Store, table: pd.DataFrame) -> RankTable | None:
+    """Rank the methods of a split under every protocol.
+
+    Args:
+        store: of the run.
+        table: rows of one split, of `imedbench.analysis.tables.pair_table`.
+
+    Returns:
+        None where a pair lacks its answer, or a success its landmarks or its mse.
+    """
+    if table.empty or not unanswered(table).empty or any(name not in table for name in NEEDED):
+        return None
+    unknown = table.loc[table["outcome"] == "ok", "mse"].isna().any()
+    if unknown or table["tre_rms|identity"].isna().any():
+        return None
+    return rank_table(evidence(store, table), list(PROTOCOLS.values()))
 
 
-def _matches(row: Prediction | None) -> int | None:
-    count = row.details.get("n_matches") if row else None
-    return int(count) if count is not None else None
+def _matrices(store: Store) -> dict[str, Matrix]:
+    """Matrices of affine maps and homographies, by key; transforms in files stay there."""
+    rows = store.read("SELECT key, transform FROM predictions WHERE transform IS NOT NULL")
+    found = {}
+    for key, text in rows.itertuples(index=False):
+        try:
+            transform = from_dict(json.loads(text))
+        except BadInput:  # of a plugin that is gone: no matrix to look at
+            continue
+        if isinstance(transform, Homography):
+            found[key] = transform.matrix
+    return found
 
 
-def _matrix(row: Prediction | None) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None:
-    transform = row.transform if row else None
-    return transform.matrix if isinstance(transform, Homography) else None
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else value

@@ -7,12 +7,35 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from imedbench.core.arrays import Matrix
 from imedbench.core.errors import ContractError, IncompleteRun
 from imedbench.core.types import Outcome
 
-Floats = NDArray[np.float64]
+
+@dataclass(frozen=True)
+class LandmarkErrors:
+    """The landmark errors of one pair, as far as any protocol asks: px of the fixed image.
+
+    Args:
+        mean: of the distances; infinite where a landmark was lost.
+        median: of the distances.
+        max: of the distances.
+        rms: root of the mean squared distance.
+
+    Raises:
+        ContractError: when one is no distance.
+    """
+
+    mean: float
+    median: float
+    max: float
+    rms: float
+
+    def __post_init__(self) -> None:
+        # The negated comparison also catches NaN.
+        if not all(value >= 0 for value in (self.mean, self.median, self.max, self.rms)):
+            raise ContractError(f"landmark errors must be distances ≥ 0, these are {self}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,50 +46,27 @@ class PairEvidence:
         pair_id: unique within the set.
         outcome: what became of the pair.
         category: the data set's class of the pair, such as FIRE's ``S``, ``P`` and ``A``.
-        errors: landmark errors in px of the fixed image under the stored transform, infinite for
-            lost points; None without a transform or without landmarks.
+        errors: landmark errors under the stored transform; None without a usable transform or
+            without landmarks.
         n_matches: correspondences the method found; None if it works without.
         matrix: 3×3 of an affine or homography; None for other kinds or none.
         mse: vessel-map mean squared difference; None where unknown.
         identity_mse: the same before registration; None where unknown.
-
-    Raises:
-        ContractError: when errors are not a row of distances.
     """
 
     pair_id: str
     outcome: Outcome
     category: str = ""
-    errors: Floats | None = None
+    errors: LandmarkErrors | None = None
     n_matches: int | None = None
-    matrix: Floats | None = None
+    matrix: Matrix | None = None
     mse: float | None = None
     identity_mse: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.errors is None:
-            return
-        # The negated comparison also catches NaN.
-        if self.errors.ndim != 1 or not self.errors.size or not (self.errors >= 0).all():
-            raise ContractError(f"errors of pair {self.pair_id} must be a row of distances ≥ 0")
 
     @property
     def mean_error(self) -> float:
         """Mean landmark error in px; infinite without a transform."""
-        return np.inf if self.errors is None else float(self.errors.mean())
-
-    @property
-    def median_error(self) -> float:
-        """Median landmark error in px; infinite without a transform."""
-        if self.errors is None:
-            return np.inf
-        ordered = np.sort(self.errors)  # np.median turns infinities into NaN
-        return float((ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2)
-
-    @property
-    def max_error(self) -> float:
-        """Largest landmark error in px; infinite without a transform."""
-        return np.inf if self.errors is None else float(self.errors.max())
+        return self.errors.mean if self.errors else np.inf
 
 
 class Grade(StrEnum):

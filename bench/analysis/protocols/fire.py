@@ -15,14 +15,14 @@ BAD_CONTROL_POINTS = "P37_1_2"
 def _grade_inclusive(pair: PairEvidence) -> Grade:
     if pair.errors is None:
         return Grade.FAILED
-    within = pair.median_error <= 20 and pair.max_error <= 50
+    within = pair.errors.median <= 20 and pair.errors.max <= 50
     return Grade.ACCEPTABLE if within else Grade.INACCURATE
 
 
 def _grade_strict(pair: PairEvidence) -> Grade:
     if pair.errors is None:
         return Grade.FAILED
-    within = pair.median_error < 10 and pair.max_error < 30
+    within = pair.errors.median < 10 and pair.errors.max < 30
     return Grade.ACCEPTABLE if within else Grade.INACCURATE
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imedbench.analysis.protocols.curves import auc_below, auc_recall
 from imedbench.analysis.protocols.evidence import Grade, PairEvidence, Protocol, grade_rates
+from imedbench.core.arrays import Matrix
 from imedbench.core.errors import IncompleteRun
 
 ERROR_OF_A_FAILURE = 1e6  # px
@@ -55,7 +55,7 @@ def _mean_if_all(values: Sequence[float | None], of: Callable[[float], float]) -
     return _mean(known) if len(known) == len(values) else np.nan
 
 
-def _is_identity(matrix: NDArray[np.float64]) -> bool:
+def _is_identity(matrix: Matrix) -> bool:
     scale = matrix[2, 2]
     return bool(scale != 0 and np.abs(matrix / scale - np.eye(3)).max() <= IDENTITY_TOLERANCE)
 
@@ -67,7 +67,7 @@ def _grade_by_lab(pair: PairEvidence) -> Grade:
     matrix = pair.matrix
     if matrix is not None and (not np.isfinite(matrix).all() or _is_identity(matrix)):
         return Grade.FAILED
-    beyond = pair.max_error > 50 or pair.median_error > 20
+    beyond = pair.errors.max > 50 or pair.errors.median > 20
     return Grade.INACCURATE if beyond else Grade.ACCEPTABLE
 
 
@@ -82,10 +82,10 @@ def _lab_figures(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> dict
         if grade is Grade.ACCEPTABLE and pair.errors is not None
     ]
     # A squared distance is the sum of two squared coordinate differences: hence the half.
-    coordinate_mse = [float(np.square(errors).mean() / 2) for errors in good]
+    coordinate_mse = [errors.rms**2 / 2 for errors in good]
     return grade_rates(grades) | {
         "mse": _mean(coordinate_mse),
-        "mace": _mean([float(errors.mean()) for errors in good]),
+        "mace": _mean([errors.mean for errors in good]),
         "auc_5": auc_recall(means, 5),
         "auc_10": auc_recall(means, 10),
         "auc_20": auc_recall(means, 20),

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imedbench.analysis.protocols.evidence import PairEvidence, Protocol, ProtocolResult
+from imedbench.core.arrays import Floats
 from imedbench.core.errors import ContractError
 
 
@@ -25,13 +25,13 @@ class RankTable:
 
     methods: tuple[str, ...]
     protocols: tuple[str, ...]
-    ranks: NDArray[np.float64]
+    ranks: Floats
     results: Mapping[str, Mapping[str, ProtocolResult]]
 
     @property
-    def moves(self) -> NDArray[np.float64]:
+    def moves(self) -> Floats:
         """How many ranks apart each method's best and worst protocol place it, M values."""
-        moves: NDArray[np.float64] = self.ranks.max(axis=1) - self.ranks.min(axis=1)
+        moves: Floats = self.ranks.max(axis=1) - self.ranks.min(axis=1)
         return moves
 
     def rows(self) -> list[dict[str, str | float]]:
@@ -81,7 +81,7 @@ def rank_table(
     )
 
 
-def _ranks(keys: Sequence[tuple[float, ...]]) -> NDArray[np.float64]:
+def _ranks(keys: Sequence[tuple[float, ...]]) -> Floats:
     """Ranks of the keys in lexicographic order; equal keys share their mean rank."""
     better = [sum(other < key for other in keys) for key in keys]
     equal = [sum(other == key for other in keys) for key in keys]

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Floats
 from imedbench.core.errors import ContractError
-
-Floats = NDArray[np.float64]
 
 
 def group_codes(n: int, groups: Sequence[str] | None) -> NDArray[np.intp]:

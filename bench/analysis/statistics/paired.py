@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 from imedbench.analysis.statistics.grouping import group_codes, group_means, group_sums
 from imedbench.analysis.statistics.intervals import Interval, bootstrap_mean
+from imedbench.analysis.statistics.power import minimum_detectable_difference
+from imedbench.core.arrays import Floats, Mask
 from imedbench.core.errors import ContractError
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,30 @@ class PairedComparison:
     only_b_failed: int
     detectable: float
 
+    @property
+    def n_discordant(self) -> int:
+        """Pairs on which one failed and the other did not."""
+        return self.only_a_failed + self.only_b_failed
+
+    def smallest_p(self, n_tests: int = 1) -> float:
+        """Smallest p that so many groups can give at all, if every one points the same way.
+
+        Args:
+            n_tests: number of tests that Holm's correction is for; the first is multiplied by it.
+
+        Example:
+            >>> compare_paired(np.zeros(8), np.ones(8)).smallest_p(7)
+            0.0546875
+        """
+        return float(min(1.0, n_tests * 2.0 ** (1 - self.n_groups)))
+
 
 def compare_paired(
     a: Floats,
     b: Floats,
     groups: Sequence[str] | None = None,
-    failed_a: Flags | None = None,
-    failed_b: Flags | None = None,
+    failed_a: Mask | None = None,
+    failed_b: Mask | None = None,
     *,
     level: float = 0.95,
     seed: int = 0,
@@ -174,7 +189,7 @@ def _median(values: Floats) -> float:
     return float((low + high) / 2)
 
 
-def mcnemar_exact(failed_a: Flags, failed_b: Flags, groups: Sequence[str] | None = None) -> float:
+def mcnemar_exact(failed_a: Mask, failed_b: Mask, groups: Sequence[str] | None = None) -> float:
     """Two-sided exact p of McNemar's test: does one method fail where the other does not?
 
     With several pairs a group it is the sign test on each group's surplus of failures, which is
@@ -216,34 +231,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     remaining = np.arange(order.size, 0, -1)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * remaining))
     return [float(value) for value in adjusted]
-
-
-def minimum_detectable_difference(
-    differences: Floats, *, power: float = 0.8, level: float = 0.95
-) -> float:
-    """Smallest true mean difference that as many pairs, spread alike, would likely show.
-
-    Args:
-        differences: N independent differences.
-        power: probability that a paired t test is significant in that direction, in (0.5, 1).
-        level: one less the two-sided significance level.
-
-    Returns:
-        In the unit of the differences; NaN for fewer than two or with one that is not finite.
-
-    Source:
-        Cohen, Statistical Power Analysis, 1988, chapter 2, by the noncentral t distribution.
-    """
-    differences = np.asarray(differences, np.float64)
-    n = differences.size
-    if n < 2 or not np.isfinite(differences).all():
-        return np.nan
-    freedom = n - 1
-    threshold = stats.t.isf((1 - level) / 2, freedom)
-    # Far enough: there spread and mean each stay on the good side with probability √power.
-    spread = np.sqrt(stats.chi2.ppf(np.sqrt(power), freedom) / freedom)
-    farthest = threshold * spread + stats.norm.ppf(np.sqrt(power))
-    shift = optimize.brentq(
-        lambda shift: float(stats.nct.sf(threshold, freedom, shift)) - power, 0.0, farthest
-    )
-    return float(shift * differences.std(ddof=1) / np.sqrt(n))

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from imedbench.analysis.statistics.grouping import group_codes, group_means, group_sums
+from imedbench.core.arrays import Floats
 from imedbench.core.errors import ContractError
 
-Floats = NDArray[np.float64]
 _CELLS_AT_ONCE = 2_000_000  # resampled weights held in memory
 
 
