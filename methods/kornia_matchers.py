@@ -303,7 +303,8 @@ class SuperPointLightGlue(SparseMatcher):
 
     def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
         from imedbench.methods.networks.checkpoints import superpoint_state
-        from imedbench.methods.networks.superpoint import Detection, SuperPoint
+        from imedbench.methods.networks.keypoints import Detection
+        from imedbench.methods.networks.superpoint import SuperPoint
 
         net = SuperPoint()
         weight_files.fill(net, superpoint_state(state))
