@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -47,6 +48,20 @@ def cell(text: Any) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
+def code(text: str) -> Markup:
+    """Turn the backticks of our own sentences into HTML, with everything else escaped.
+
+    Example:
+        >>> str(code("`a<b` wins"))
+        '<code>a&lt;b</code> wins'
+    """
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    marked = [f"<code>{escape(p)}</code>" if i % 2 else str(escape(p)) for i, p in enumerate(parts)]
+    return Markup("".join(marked))
+
+
 def render(template: str, **content: Any) -> str:
     """Fill a template of the reports with what it names."""
     return _environment().get_template(template).render(content)
@@ -54,16 +69,17 @@ def render(template: str, **content: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("imedbench.reports"),
         undefined=StrictUndefined,
+        autoescape=select_autoescape(["html.j2"], default=False),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        number=number, interval=interval, p=p_value, cell=cell, milliseconds=milliseconds
+        number=number, interval=interval, p=p_value, cell=cell, code=code, milliseconds=milliseconds
     )
     return environment

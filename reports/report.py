@@ -44,19 +44,29 @@ def write_report(run: Run, folder: Path, progress: Progress) -> Path:
         BadInput: when the folder cannot be made.
     """
     table = run.table()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder)
     figures = Gallery(run, table, folder / "figures").draw(progress)
     path = folder / "report.md"
     path.write_text(
-        render("report.md.j2", **_content(run, table), figures=figures), encoding="utf-8"
+        render("report.md.j2", **report_content(run, table), figures=figures), encoding="utf-8"
     )
     return path
 
 
-def _content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a page.
+
+    Raises:
+        BadInput: when it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
+
+
+def report_content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    """Collect what every kind of page says of a run."""
     rows = summarise(table)
     by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
     splits = [judge_split(table, found) for found in by_split.values() if found]

@@ -38,6 +38,7 @@ def _root(
 app.command("run")(run.run_command)
 app.command("score")(run.score_command)
 app.command("report")(report.report_command)
+app.command("view")(report.view_command)
 app.command("register")(register.register_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)

@@ -24,6 +24,8 @@ from imedbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from imedbench.analysis.run import Run
     from imedbench.analysis.tables import MethodSummary
     from imedbench.runs.config import RunConfig
@@ -76,6 +78,9 @@ def run_command(
         bool,
         typer.Option("--swapped", help="Register each pair both ways, for inverse_consistency."),
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Write report.html at the end.")
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Run methods on pairs, score them and print the table. The same command again resumes.
@@ -110,7 +115,13 @@ def run_command(
         swapped=swapped,
     )
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
-    _run(config, chosen, every_split=split is SplitChoice.BOTH, as_json=json)
+    _run(
+        config,
+        chosen,
+        every_split=split is SplitChoice.BOTH,
+        page=page and not json,
+        as_json=json,
+    )
 
 
 def score_command(
@@ -132,10 +143,12 @@ def score_command(
     load_plugins(plugin)
     opened = open_run(run, data)
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
-    _score_and_show(opened, chosen, as_json=json)
+    _score_and_show(opened, chosen, page=False, as_json=json)
 
 
-def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_json: bool) -> None:
+def _run(
+    config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, page: bool, as_json: bool
+) -> None:
     from imedbench.analysis.run import open_run
     from imedbench.cli.show import ProgressBar, remarks
     from imedbench.core.datasets import open_dataset
@@ -156,13 +169,13 @@ def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_j
     except KeyboardInterrupt:
         remarks.print("interrupted; every finished pair is stored, the same command goes on")
         raise typer.Exit(INCOMPLETE) from None
-    _score_and_show(open_run(config.out, dataset=dataset), metrics, as_json=as_json)
+    _score_and_show(open_run(config.out, dataset=dataset), metrics, page=page, as_json=as_json)
 
 
-def _score_and_show(run: Run, metrics: tuple[str, ...], *, as_json: bool) -> None:
+def _score_and_show(run: Run, metrics: tuple[str, ...], *, page: bool, as_json: bool) -> None:
     from imedbench.analysis.run import score_run
     from imedbench.analysis.tables import incomplete, pair_table, summarise
-    from imedbench.cli.show import ProgressBar, output, print_json
+    from imedbench.cli.show import ProgressBar, print_json
 
     with ProgressBar("scoring") as progress:
         score_run(run, metrics, progress)
@@ -178,17 +191,31 @@ def _score_and_show(run: Run, metrics: tuple[str, ...], *, as_json: bool) -> Non
         }
         print_json(content)
     else:
-        for split in dict.fromkeys(summary.split for summary in summaries):
-            part = [summary for summary in summaries if summary.split == split]
-            _print_split(f"{run.dataset.info.name}, {split}", part)
-        for text, style in [
-            (_licences(run), "dim"),
-            *((f"warning: {warning}", "yellow") for warning in run.warnings()),
-            (_LEGEND, "dim"),
-            (f"Rows in {run.folder}; pictures by: imedbench report {run.folder}", ""),
-        ]:
-            output.print(text, style=style, highlight=False)
+        _print_run(run, table, summaries, page=page)
     end_by(gaps)
+
+
+def _print_run(
+    run: Run, table: pd.DataFrame, summaries: list[MethodSummary], *, page: bool
+) -> None:
+    """Print a table a split, what each means in one line, what to know, and where the page is."""
+    from imedbench.analysis.best import judge_split
+    from imedbench.cli.report import Format, write_pages
+    from imedbench.cli.show import output
+    from imedbench.reports.report import headline
+
+    for split in dict.fromkeys(summary.split for summary in summaries):
+        part = [summary for summary in summaries if summary.split == split]
+        _print_split(f"{run.dataset.info.name}, {split}", part)
+        output.print(f"{headline(judge_split(table, part)).replace('`', '')}\n", highlight=False)
+    for warning in run.warnings():
+        output.print(f"warning: {warning}", style="yellow", highlight=False)
+    output.print(f"{_licences(run)} {_LEGEND}", style="dim", highlight=False)
+    if page:
+        (written,) = write_pages(run, run.folder, Format.HTML)
+        output.print(f"Page: {written}", highlight=False, soft_wrap=True)
+    else:
+        output.print(f"Page by: imedbench view {run.folder}", highlight=False, soft_wrap=True)
 
 
 _LEGEND = (
