@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import compare, data, latency, plugins, register, report, run, sweep, train
+from imedbench.cli import (
+    compare,
+    data,
+    latency,
+    plugins,
+    register,
+    report,
+    run,
+    score,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="imedbench",
@@ -36,7 +47,7 @@ def _root(
 
 
 app.command("run")(run.run_command)
-app.command("score")(run.score_command)
+app.command("score")(score.score_command)
 app.command("report")(report.report_command)
 app.command("view")(report.view_command)
 app.command("register")(register.register_command)

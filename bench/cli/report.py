@@ -47,7 +47,7 @@ def report_command(
     """
     from imedbench.analysis.run import open_run
     from imedbench.analysis.tables import incomplete
-    from imedbench.cli.run import end_by
+    from imedbench.cli.score import end_by
     from imedbench.cli.show import output, print_json
 
     load_plugins(plugin)
