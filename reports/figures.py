@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair
 from imedbench.reports.pictures import checkerboard, colour, overlay
+from imedbench.reports.plotly import Chart, Series
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _CELL_INCHES = 2.4
@@ -104,6 +106,63 @@ def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:
     scale = min(1.0, 1000 / picture.shape[1])
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     write_image(path, small)
+
+
+def draw_chart(chart: Chart, path: Path, dpi: int = _DPI) -> None:
+    """Draw a chart as a figure of a paper or of the Markdown page.
+
+    Args:
+        chart: as data.
+        path: its ending says the format: PNG, PDF or SVG.
+        dpi: of a PNG.
+    """
+    figure = new_figure(6.4, 3.9)
+    axes = figure.subplots()
+    for series in chart.series:
+        _SERIES[chart.kind](axes, chart, series)
+    if chart.kind == "bars" or (not chart.y and chart.name != "ranks"):
+        axes.invert_yaxis()
+    axes.set(xlabel=chart.x, ylabel=chart.y, xlim=chart.x_range, ylim=chart.y_range)
+    if chart.log_x:
+        axes.set_xscale("log")
+    axes.set_title(chart.title, loc="left", size=11, weight="bold")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if chart.y or chart.kind == "bars":
+        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
+    figure.savefig(path, dpi=dpi, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _draw_line(axes: Axes, chart: Chart, series: Series) -> None:
+    style = "steps-post" if chart.kind == "steps" else "default"
+    marker = "D" if series.marker else ""
+    axes.plot(series.x, series.y, color=series.colour, label=series.name, ds=style, marker=marker)
+
+
+def _draw_points(axes: Axes, chart: Chart, series: Series) -> None:
+    many = len(series.x) > 3
+    axes.plot(
+        series.x,
+        series.y,
+        "o",
+        color=series.colour,
+        label=series.name,
+        alpha=0.6 if many else 1,
+        markersize=4 if many else 7,
+    )
+    if series.low and chart.y:
+        axes.vlines(series.x, series.low, series.high, color=series.colour)
+    elif series.low:
+        axes.hlines(series.y, series.low, series.high, color=series.colour)
+
+
+def _draw_bars(axes: Axes, chart: Chart, series: Series) -> None:
+    done = chart.series[: chart.series.index(series)]
+    left = [sum(s.x[i] for s in done) for i in range(len(series.x))]
+    axes.barh(series.y, series.x, left=left, color=series.colour, label=series.name, height=0.7)
+
+
+_SERIES = {"steps": _draw_line, "lines": _draw_line, "points": _draw_points, "bars": _draw_bars}
 
 
 def new_figure(width: float, height: float) -> Figure:

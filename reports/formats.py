@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,39 @@ def cell(text: Any) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
+_TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\n": " ",
+}
+
+
+def tex(text: Any) -> str:
+    r"""Escape what LaTeX would read as a command.
+
+    Example:
+        >>> tex("a_b & 5%")
+        'a\\_b \\& 5\\%'
+    """
+    return "".join(_TEX.get(c, c) for c in str(text))
+
+
+def ranked(row: Any, rows: Sequence[Any], metric: str, digits: int) -> str:
+    """Write a mean with its interval for LaTeX: the best row's bold, the second's underlined."""
+    mean = row.means.get(metric)
+    if mean is None or math.isnan(mean.estimate):
+        return "--"
+    text = number(mean.estimate, digits).replace("∞", r"$\infty$")
+    others = sorted({number(r.mean(metric), digits) for r in rows if metric in r.means}, key=float)
+    place = others.index(number(mean.estimate, digits)) if len(others) > 1 else -1
+    text = {0: rf"\textbf{{{text}}}", 1: rf"\underline{{{text}}}"}.get(place, text)
+    return f"{text} [{number(mean.low, digits)}, {number(mean.high, digits)}]".replace("–", "--")
+
+
 def code(text: str) -> Markup:
     """Turn the backticks of our own sentences into HTML, with everything else escaped.
 
@@ -79,7 +113,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(
-        number=number, interval=interval, p=p_value, cell=cell, code=code, milliseconds=milliseconds
-    )
+    shown = (number, interval, cell, code, milliseconds, tex, ranked)
+    environment.filters.update({f.__name__: f for f in shown}, p=p_value)
     return environment

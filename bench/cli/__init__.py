@@ -7,6 +7,7 @@ import typer
 from imedbench.cli import (
     compare,
     data,
+    export,
     latency,
     plugins,
     register,
@@ -50,6 +51,7 @@ app.command("run")(run.run_command)
 app.command("score")(score.score_command)
 app.command("report")(report.report_command)
 app.command("view")(report.view_command)
+app.command("export")(export.export_command)
 app.command("register")(register.register_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
