@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,16 @@ def number(value: float | None, digits: int = 2) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"{value:.{digits}f}" if math.isfinite(value) else "∞"
+
+
+def line(text: Any) -> str:
+    """Text on one line."""
+    return " ".join(str(text).split())
+
+
+def alt(text: Any) -> str:
+    """Text for the brackets of a picture in Markdown."""
+    return re.sub(r"[\[\]<>`\\]", " ", line(text))[:300]
 
 
 def milliseconds(value: float | None) -> str:
@@ -45,8 +56,24 @@ def p_value(p: float) -> str:
 
 
 def cell(text: Any) -> str:
-    """Text that does not end a cell of a Markdown table early."""
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    """Text for backticks in a cell of a Markdown table: it ends neither of them early.
+
+    Example:
+        >>> print(cell("a|b `c`"))
+        a\\|b 'c'
+    """
+    return line(text).replace("|", "\\|").replace("`", "'")[:300]
+
+
+def prose(text: Any) -> str:
+    """Text of others for a Markdown page: no markup, no HTML, on one line of a table.
+
+    Example:
+        >>> prose("<b>*a*</b>")
+        '&lt;b&gt;\\\\*a\\\\*&lt;/b&gt;'
+    """
+    escaped = cell(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([*_\[\]~])", r"\\\1", escaped)
 
 
 _TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
@@ -113,6 +140,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    shown = (number, interval, cell, code, milliseconds, tex, ranked)
+    shown = (number, interval, cell, prose, line, alt, code, milliseconds, tex, ranked)
     environment.filters.update({f.__name__: f for f in shown}, p=p_value)
     return environment

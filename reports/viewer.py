@@ -26,6 +26,7 @@ from imedbench.runs.files import load_matches, load_pictures
 SIDE = 480  # px of a picture in the page: wide enough to see vessels
 _SMALL_SIDE = 240  # of what a method saw
 BUDGET = 12_000_000  # characters of pictures, so that a page stays below 20 MB with its script
+MAX_PAIRS = 200  # more cannot be looked through
 _QUALITY = 72  # WebP: vessels stay sharp at about 15 kB a picture
 _MATCHES = 150  # lines drawn at most
 _GRID = 11  # lines of the displacement grid each way
@@ -95,7 +96,7 @@ def pair_views(run: Run, table: pd.DataFrame, progress: Progress) -> Iterator[di
     """Draw the chosen pairs until the page is full; a pair whose images are gone says so."""
     refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
     rows = dict(iter(table.groupby(["split", "pair_id"], sort=False)))
-    chosen = choose_pairs(table)
+    chosen = choose_pairs(table)[:MAX_PAIRS]
     progress.begin(len(chosen))
     used = 0
     for shown in chosen:
