@@ -56,21 +56,21 @@ def p_value(p: float) -> str:
 
 
 def cell(text: Any) -> str:
-    """Text for backticks in a cell of a Markdown table: it ends neither of them early.
+    r"""Text for backticks in a cell of a Markdown table: it ends neither of them early.
 
     Example:
         >>> print(cell("a|b `c`"))
-        a\\|b 'c'
+        a\|b 'c'
     """
     return line(text).replace("|", "\\|").replace("`", "'")[:300]
 
 
 def prose(text: Any) -> str:
-    """Text of others for a Markdown page: no markup, no HTML, on one line of a table.
+    r"""Text of others for a Markdown page: no markup, no HTML, on one line of a table.
 
     Example:
-        >>> prose("<b>*a*</b>")
-        '&lt;b&gt;\\\\*a\\\\*&lt;/b&gt;'
+        >>> print(prose("<b>*a*</b>"))
+        &lt;b&gt;\*a\*&lt;/b&gt;
     """
     escaped = cell(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([*_\[\]~])", r"\\\1", escaped)

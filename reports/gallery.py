@@ -115,7 +115,8 @@ class Gallery:
                 pair = self.run.dataset.load(self._ref(row))
                 picture = draw_matches(pair.fixed, pair.moving, matches)
                 draw_picture(picture, self.folder / f"{stem}-matches.png")
-                caption = f"Matches of `{cell(row['method'])}` on its worst pair, `{cell(row['pair_id'])}`:"
+                method, pair_id = cell(row["method"]), cell(row["pair_id"])
+                caption = f"Matches of `{method}` on its worst pair, `{pair_id}`:"
                 alt = f"Matches of {row['method']}, kept ones green, rejected ones red"
                 yield Figure(f"figures/{stem}-matches.png", caption, alt)
 

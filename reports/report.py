@@ -102,6 +102,7 @@ def report_content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "failures": failure_reasons(table),
         "methods": run.store.methods(),
         "warnings": run.warnings(),
+        "remarks": run.remarks(),
         "ranks": {split: found for split, found in ranks.items() if found is not None},
         "others": [metric_info(m) for m in metric_names(table) if m not in seen],
         "protocols": PROTOCOLS,

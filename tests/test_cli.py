@@ -229,7 +229,10 @@ def test_info_tells_facts_and_options(cli: Cli) -> None:
     assert facts["kind"] == "method"
     assert {o["name"]: o["default"] for o in facts["options"]}["model"] == "homography"
     root = json.loads(cli("info", "manifest", "--json").out)["options"]
-    assert root == [{"name": "root", "type": "Path", "default": "needed"}]
+    assert root == [
+        {"name": "root", "type": "Path", "default": "needed"},
+        {"name": "transfer_weights", "type": "Path | none", "default": None},
+    ]
     wrapped = cli("info", "vessel+sift")
     assert "ratio" in wrapped.out
     assert "on maps of vessels" in wrapped.out

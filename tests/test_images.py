@@ -174,5 +174,5 @@ def test_what_reports_draw_can_be_drawn() -> None:
 def test_outcomes_are_failures_answers_or_neither() -> None:
     failures = {o.value for o in Outcome if o.is_failure}
     assert failures == {"no_transform", "degenerate", "timeout", "out_of_memory"}
-    assert {o.value for o in Outcome if not o.is_answer} == {"crash", "skipped"}
+    assert {o.value for o in Outcome if not o.is_answer} == {"crash", "skipped", "unreadable"}
     assert not Outcome.OK.is_failure

@@ -49,6 +49,10 @@ def run_command(
     subset: Annotated[
         SubsetChoice, typer.Option(help="Pairs marked train or test, or all of them.")
     ] = SubsetChoice.ALL,
+    transfer_weights: Annotated[
+        Path | None,
+        typer.Option(help="Generator that makes the single-modal split, in place of the shipped."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most this many pairs a split.")
     ] = None,
@@ -84,6 +88,7 @@ def run_command(
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
     """
+    from imedbench.core.datasets import with_weights
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
     from imedbench.runs.config import RunConfig, default_folder
@@ -91,7 +96,7 @@ def run_command(
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
     config = RunConfig(
-        data=data,
+        data=with_weights(data, transfer_weights),
         methods=names(methods),
         out=out or default_folder(data),
         splits=SPLITS if split is SplitChoice.BOTH else (cast(Split, split.value),),

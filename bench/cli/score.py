@@ -61,6 +61,7 @@ def score_and_show(run: Run, metrics: tuple[str, ...], *, page: bool, as_json: b
             "run": str(run.folder),
             "complete": not gaps,
             "warnings": run.warnings(),
+            "remarks": run.remarks(),
             "summary": [summary.as_dict() for summary in summaries],
             "provenance": run.settings["provenance"],
         }
@@ -83,6 +84,8 @@ def _print_run(
         part = [summary for summary in summaries if summary.split == split]
         _print_split(f"{run.dataset.info.name}, {split}", part)
         output.print(f"{headline(judge_split(table, part)).replace('`', '')}\n", highlight=False)
+    for remark in run.remarks():
+        output.print(f"note: {remark}", style="dim", highlight=False)
     for warning in run.warnings():
         output.print(f"warning: {warning}", style="yellow", highlight=False)
     output.print(f"{_licences(run)} {_LEGEND}", style="dim", highlight=False)

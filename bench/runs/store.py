@@ -35,6 +35,7 @@ __all__ = ["Prediction", "Score", "Store"]
 
 _IN_A_FILE = "in a file"  # in place of a transform that is too large for the database
 _REF_COLUMNS = len(fields(PairRef))
+_HASH_COLUMNS = len(fields(PairHashes))
 
 
 class Store:
@@ -70,7 +71,7 @@ class Store:
         updates = ", ".join(f"{name} = excluded.{name}" for name in changes.split(", "))
         with self._db:
             self._db.executemany(
-                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?, NULL, NULL, NULL, NULL)"
+                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
                 ((*astuple(ref), position) for position, ref in enumerate(refs)),
             )
@@ -101,7 +102,7 @@ class Store:
         """Keep what a pair was found to consist of."""
         with self._db:
             self._db.execute(
-                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?"
+                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?, looks = ?"
                 " WHERE split = ? AND pair_id = ?",
                 (*astuple(hashes), ref.split, ref.pair_id),
             )
@@ -245,4 +246,5 @@ def _info(text: str | None) -> MethodInfo | None:
     if text is None:
         return None
     facts = json.loads(text)
-    return MethodInfo(**{**facts, "trained_on": tuple(facts["trained_on"])})
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return MethodInfo(**{**facts, **lists})

@@ -21,6 +21,7 @@ from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.training.callbacks import EpochRecord, SamplePictures
 from imedbench.methods.training.config import Config, TrainingConfig, write_config
+from imedbench.methods.training.vessel_folders import hash_images
 
 Sample = dict[str, Tensor]
 T = TypeVar("T")
@@ -141,10 +142,17 @@ def train(
     """
     L.seed_everything(config.seed, verbose=False)
     task = build(config, data)
-    return fit(task, out, resume=resume, trained_on=task.seen(data))
+    return fit(task, out, resume=resume, trained_on=task.seen(data), data=data)
 
 
-def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = ()) -> Task:
+def fit(
+    task: Task,
+    out: Path,
+    *,
+    resume: bool = False,
+    trained_on: tuple[str, ...] = (),
+    data: Sequence[Path] = (),
+) -> Task:
     """Train a task, or go on with it, and leave its run folder complete.
 
     The folder gets ``config.toml`` with every setting, ``checkpoints/{last,best}.ckpt``,
@@ -156,6 +164,7 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
         out: the run folder.
         resume: go on from ``checkpoints/last.ckpt``.
         trained_on: names of the data for the cards.
+        data: folders of the data, whose images the cards know again.
 
     Returns:
         The task with the weights that were kept.
@@ -186,7 +195,7 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
     if task.keeps_best and best.best_model_score is not None:
         score = float(best.best_model_score)
     if trainer.is_global_zero:
-        _keep(task, out, steps, record.seconds, score, trained_on)
+        _keep(task, out, steps, record.seconds, score, trained_on, data)
     return task
 
 
@@ -248,6 +257,7 @@ def _keep(
     seconds: float,
     score: float,
     trained_on: tuple[str, ...],
+    data: Sequence[Path],
 ) -> None:
     """Write the networks of a task with a card each."""
     for name, (network, architecture, arguments) in task.products().items():
@@ -256,6 +266,7 @@ def _keep(
             arguments=dict(arguments),
             task=type(task).__module__.rpartition(".")[2],
             trained_on=trained_on,
+            training_images=hash_images(data),
             steps=steps,
             seconds=round(seconds, 1),
             seed=task.config.seed,
