@@ -8,11 +8,13 @@ from imedbench.cli import (
     check,
     compare,
     data,
+    export,
     latency,
     plugins,
     register,
     report,
     run,
+    score,
     sweep,
     train,
 )
@@ -47,8 +49,10 @@ def _root(
 
 
 app.command("run")(run.run_command)
-app.command("score")(run.score_command)
+app.command("score")(score.score_command)
 app.command("report")(report.report_command)
+app.command("view")(report.view_command)
+app.command("export")(export.export_command)
 app.command("register")(register.register_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
