@@ -9,7 +9,6 @@ WHEEL_SITE := build/wheel-site
 
 run: $(VENV)/.installed
 	$(VENV)/bin/imedbench run
-	$(VENV)/bin/imedbench report runs/synthetic
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

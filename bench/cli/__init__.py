@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import compare, data, latency, plugins, register, report, run, sweep, train
+from imedbench.cli import (
+    check,
+    compare,
+    data,
+    export,
+    latency,
+    plugins,
+    register,
+    report,
+    run,
+    score,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="imedbench",
@@ -36,8 +49,10 @@ def _root(
 
 
 app.command("run")(run.run_command)
-app.command("score")(run.score_command)
+app.command("score")(score.score_command)
 app.command("report")(report.report_command)
+app.command("view")(report.view_command)
+app.command("export")(export.export_command)
 app.command("register")(register.register_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
@@ -46,4 +61,5 @@ app.command("sweep")(sweep.sweep_command)
 app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
+app.command("check")(check.check_command)
 app.add_typer(data.app, name="data")
