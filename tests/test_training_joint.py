@@ -16,19 +16,21 @@ from torch.utils.data import default_collate
 pytest.importorskip("lightning")
 
 from imedbench.core.errors import BadInput
+from imedbench.datasets.synthetic.rendered_eyes import render_eyes
 from imedbench.methods import weights
 from imedbench.methods.networks.coarse_to_fine import SIZE
 from imedbench.methods.training import joint, joint_judge
 from imedbench.methods.training.aligned_eyes import (
+    MODALITIES,
     AlignedEye,
     Motion,
     ViewPair,
     draw_views,
     read_aligned,
+    read_eyes,
 )
 from imedbench.methods.training.config import read_config
 from imedbench.methods.training.loop import train
-from imedbench.methods.training.rendered_eyes import MODALITIES, read_eyes, render_eyes
 from imedbench.methods.training.restyle_views import Chances, restyle
 
 TINY: Mapping[str, Any] = {

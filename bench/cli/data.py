@@ -130,6 +130,26 @@ def make_synthetic_command(
     output.print(f"wrote {page}", highlight=False)
 
 
+@app.command("render-eyes")
+def render_eyes_command(
+    out: Annotated[Path, typer.Argument(help="Folder to fill.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 400,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+) -> None:
+    """Draw synthetic eyes as several devices show them, for `imedbench train joint`.
+
+    Example:
+
+    imedbench data render-eyes eyes --count 1900
+    """
+    from imedbench.cli.show import ProgressBar, output
+    from imedbench.datasets.synthetic.rendered_eyes import render_eyes
+
+    with ProgressBar("drawing") as progress:
+        render_eyes(out, range(first, first + count), progress=progress)
+    output.print(f"wrote {out}", highlight=False)
+
+
 @app.command("show")
 def show_command(
     data: Annotated[str, typer.Argument(help="Data set by name or path.", show_default=False)],

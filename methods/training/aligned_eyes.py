@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Plane, Points
+from imedbench.core.errors import BadInput
 from imedbench.methods.training.joint_data import read_retinas
-from imedbench.methods.training.rendered_eyes import MODALITIES, read_eyes
 
-Plane = NDArray[np.float32]
-Points = NDArray[np.float64]
 _LONGEST = 448  # px: no view shows more detail
 _OTHER = 0.85  # chance that the two views are of different images, where there are several
 _EVERY = 4  # px between the points of a view that are mapped exactly; the maps are smooth
+MODALITIES = ("cf", "octa", "fa", "octa-like")  # in which rendered eyes are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,3 +198,21 @@ def distractor(eyes: Sequence[AlignedEye], size: int, rng: np.random.Generator) 
     turned = np.rot90(plane, int(rng.integers(4)))
     small = cv2.resize(np.ascontiguousarray(turned), (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32) / np.float32(255)
+
+
+def read_eyes(folder: Path) -> list[dict[str, NDArray[np.uint8]]]:
+    """Read all rendered eyes of a folder, in the order of their numbers.
+
+    Raises:
+        BadInput: when there are none.
+    """
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise BadInput(
+            f"{folder}: no rendered eyes; make some by imedbench data render-eyes {folder}"
+        )
+    eyes = []
+    for path in paths:
+        with np.load(path) as planes:
+            eyes.append({name: planes[name] for name in planes.files})
+    return eyes

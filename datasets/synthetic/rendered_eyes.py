@@ -1,14 +1,11 @@
 """Synthetic eyes rendered once, each as several devices show it, for trainings to draw from.
 
 Growing and drawing an eye takes most of a second, as long as a training step. They are therefore
-kept in a folder, one file an eye, and can be made ahead of a training::
-
-    python -m imedbench.methods.training.rendered_eyes FOLDER --count 1000
+kept in a folder, one file an eye, made ahead of a training by ``imedbench data render-eyes``.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.errors import BadInput
 from imedbench.core.polarity import normalise
+from imedbench.core.progress import NullProgress, Progress
 from imedbench.datasets.synthetic.fundus import Fundus
 from imedbench.datasets.synthetic.pairs import MASK_DIAMETER_MM
 from imedbench.datasets.synthetic.randomness import derived_seed, stream
@@ -63,53 +60,23 @@ def render_eye(number: int, seed: int = 0) -> Planes:
     return {**planes, "vessels": _small(fundus.vessels(least_mm).astype(np.float32))}
 
 
-def render_eyes(folder: Path, numbers: Sequence[int], seed: int = 0) -> None:
+def render_eyes(
+    folder: Path, numbers: Sequence[int], seed: int = 0, progress: Progress | None = None
+) -> None:
     """Write the eyes that a folder does not hold yet, ``NUMBER.npz`` each."""
+    progress = progress or NullProgress()
     folder.mkdir(parents=True, exist_ok=True)
+    progress.begin(len(numbers))
     for number in numbers:
         path = folder / f"{number:05d}.npz"
-        if path.exists():
-            continue
-        part = folder / f"{number:05d}.part"
-        with part.open("wb") as file:
-            np.savez_compressed(file, **render_eye(number, seed))  # type: ignore[arg-type]
-        os.replace(part, path)  # an interrupted run leaves no half an eye
-
-
-def read_eyes(folder: Path) -> list[Planes]:
-    """All eyes of a folder, in the order of their numbers.
-
-    Raises:
-        BadInput: when there are none.
-    """
-    paths = sorted(folder.glob("*.npz"))
-    if not paths:
-        raise BadInput(
-            f"{folder}: no rendered eyes; make some with "
-            f"python -m imedbench.methods.training.rendered_eyes {folder} --count 400"
-        )
-    eyes = []
-    for path in paths:
-        with np.load(path) as planes:
-            eyes.append({name: planes[name] for name in planes.files})
-    return eyes
+        if not path.exists():
+            part = folder / f"{number:05d}.part"
+            with part.open("wb") as file:
+                np.savez_compressed(file, **render_eye(number, seed))  # type: ignore[arg-type]
+            os.replace(part, path)  # an interrupted run leaves no half an eye
+        progress.row("drawing", str(number))
 
 
 def _small(plane: NDArray[np.float32]) -> NDArray[np.uint8]:
     small = cv2.resize(plane, (_KEPT, _KEPT), interpolation=cv2.INTER_AREA)
     return np.asarray(np.rint(small * 255), np.uint8)
-
-
-def main() -> None:
-    """Render eyes from the command line."""
-    parser = argparse.ArgumentParser(description="Render synthetic eyes for a training.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int, default=400)
-    asked = parser.parse_args()
-    cv2.setNumThreads(1)
-    render_eyes(asked.folder, range(asked.first, asked.first + asked.count))
-
-
-if __name__ == "__main__":
-    main()
