@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imedbench.core.errors import BadInput
-from imedbench.core.images import write_image
 from imedbench.core.transforms import Transform
 from imedbench.core.types import Image, Outcome
 from imedbench.reports.pictures import checkerboard, overlay, warped
+from imedbench.runs.output import check_target, encode_picture, write_file
 
 
 def write_result(
@@ -20,6 +20,9 @@ def write_result(
     fixed_from_moving: Transform | None,
     facts: dict[str, Any],
     outcome: Outcome,
+    inputs: Sequence[Path] = (),
+    *,
+    force: bool = False,
 ) -> list[str]:
     """Write the pictures and the transform of one pair.
 
@@ -30,12 +33,14 @@ def write_result(
         fixed_from_moving: the transform.
         facts: what goes into ``transform.json``.
         outcome: nothing is written unless it is ``ok``.
+        inputs: files that are never overwritten.
+        force: whether files that are there may be replaced.
 
     Returns:
         The files written; none if the outcome is not ``ok``.
 
     Raises:
-        BadInput: when the folder cannot be made or written to.
+        BadInput: when the folder cannot be made or written to, or holds one of the files.
     """
     if outcome is not Outcome.OK or fixed_from_moving is None:
         return []
@@ -44,12 +49,11 @@ def write_result(
         "overlay.png": overlay(fixed, moving, fixed_from_moving),
         "checkerboard.png": checkerboard(fixed, moving, fixed_from_moving),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
-    for name, picture in pictures.items():
-        write_image(folder / name, picture)
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-    (folder / "transform.json").write_text(text, encoding="utf-8")
-    return [str(folder / name) for name in (*pictures, "transform.json")]
+    contents = {name: encode_picture(folder / name, picture) for name, picture in pictures.items()}
+    contents["transform.json"] = text.encode()
+    for name in contents:
+        check_target(folder / name, force=force, inputs=inputs, root=folder)
+    for name, content in contents.items():
+        write_file(folder / name, content)
+    return [str(folder / name) for name in contents]

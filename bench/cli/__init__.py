@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import compare, data, latency, plugins, register, report, run, sweep, train
+from imedbench.cli import (
+    align,
+    compare,
+    data,
+    latency,
+    plugins,
+    register,
+    report,
+    run,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="imedbench",
@@ -39,6 +50,8 @@ app.command("run")(run.run_command)
 app.command("score")(run.score_command)
 app.command("report")(report.report_command)
 app.command("register")(register.register_command)
+app.command("align")(align.align_command)
+app.command("apply")(align.apply_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
 app.command("latency")(latency.latency_command)

@@ -10,6 +10,7 @@ import typer
 from imedbench.cli.options import (
     AcceptOption,
     DeviceOption,
+    ForceOption,
     JsonOption,
     PluginsOption,
     TimeoutOption,
@@ -32,6 +33,7 @@ def register_command(
     ),
     fixed_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
     moving_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
+    force: ForceOption = False,
     device: DeviceOption = "cpu",
     timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
@@ -65,9 +67,13 @@ def register_command(
         "reason": result.reason,
         "confidence": result.confidence,
         "latency_ms": result.latency_ms,
+        "fixed_size": images[0].size,
+        "moving_size": images[1].size,
         "fixed_from_moving": result.transform and to_dict(result.transform),
     }
-    files = write_result(out, *images, result.transform, facts, result.outcome)
+    files = write_result(
+        out, *images, result.transform, facts, result.outcome, (fixed, moving), force=force
+    )
     sure = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     if json:
         print_json({**facts, "files": files})
