@@ -5,11 +5,10 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_SITE := build/wheel-site
 
-.PHONY: run test check bench format install-dev wheel clean
+.PHONY: run test check bench mutants format install-dev wheel clean
 
 run: $(VENV)/.installed
 	$(VENV)/bin/imedbench run
-	$(VENV)/bin/imedbench report runs/synthetic
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +40,10 @@ check: wheel
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only
+
+mutants: wheel
+	$(PIP) -e ".[mutation]"
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(PY) tests/tools/mutants.py
 
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix-only .

@@ -10,7 +10,6 @@ is such a file, else by a translation made for it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,19 +17,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imedbench.core.arrays import Points
 from imedbench.core.datasets import DatasetInfo, PairRef, file_fingerprint
 from imedbench.core.errors import BadInput, Collector, Mistakes
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
 from imedbench.core.resize import resize
-from imedbench.core.transforms import Affine, Transform
 from imedbench.core.translation import FakeOcta
 from imedbench.core.types import GroundTruth, Image, ImagePair, Split
+from imedbench.datasets.imed_annotations import (
+    ANNOTATED_SIZE,
+    annotation_files,
+    enlargement,
+    read_points,
+    read_transform,
+)
 
-ANNOTATED_SIZE = 256  # px; matrices and landmarks are given on images of this size
 FOLDERS = {"train": ("CF_train", "OCTA_train"), "test": ("CF_ts", "OCTA_ts")}
 FAKE_FOLDER = "fake_OCTA"
 _MIRROR_CORRELATION = 0.9  # of an image with its neighbour's mirror image: two eyes stay below 0.8
@@ -165,16 +167,8 @@ class Imed:
     def fingerprint(self, ref: PairRef) -> str:
         """Tell whether the files of a pair, or what translates them, can have changed."""
         files, fake = self.files[ref.pair_id], self._fake(ref.pair_id)
-        read = [files.fixed, files.moving, *self._annotations(ref.pair_id)]
+        read = [files.fixed, files.moving, *annotation_files(self.root, ref.pair_id)]
         return file_fingerprint([*read, *([fake] if fake else [])], ref)
-
-    def _annotations(self, number: str) -> list[Path]:
-        """Where the matrix either way and the landmarks of a pair are, if they are there."""
-        return [
-            self.root / "GT_OCTA_to_CF" / f"{number}_OCTA_to_CF_affine.txt",
-            self.root / "GT_CF_to_OCTA" / f"{number}_CF_to_OCTA_affine.txt",
-            self.root / "Ground_Truth_Ts" / f"{number}Fundus_OCTA_points.txt",
-        ]
 
     def remarks(self) -> list[str]:
         """What somebody who checks the data should know."""
@@ -197,9 +191,9 @@ class Imed:
         return path if path.is_file() else None
 
     def _truth(self, number: str, fixed: Image, moving: Image) -> GroundTruth:
-        to_fixed, to_moving = _enlargement(fixed), _enlargement(moving)
-        transform = self._transform(number)
-        landmarks = self._landmarks(number)
+        to_fixed, to_moving = enlargement(fixed), enlargement(moving)
+        transform = read_transform(self.root, number)
+        landmarks = read_points(self.root, number)
         if landmarks is None and transform is not None:
             # A matrix alone still says where points go: a grid stands for the landmarks.
             there = transform.apply(_GRID)
@@ -211,21 +205,6 @@ class Imed:
             fixed_points=to_fixed.apply(landmarks[0]), moving_points=to_moving.apply(landmarks[1])
         )
 
-    def _transform(self, number: str) -> Transform | None:
-        """CF from OCTA at the annotated size."""
-        direct, reverse, _ = self._annotations(number)
-        if direct.is_file():
-            return _affine(direct)
-        return _affine(reverse).inverse() if reverse.is_file() else None
-
-    def _landmarks(self, number: str) -> tuple[Points, Points] | None:
-        """CF and OCTA points at the annotated size."""
-        path = self._annotations(number)[2]
-        if not path.is_file():
-            return None
-        table = _numbers(path, 4)
-        return table[:, :2], table[:, 2:]
-
 
 def _numbered(folder: Path, ending: str, mistakes: Collector) -> dict[str, Path]:
     """The files of a folder that are a number and the ending, by number."""
@@ -234,37 +213,6 @@ def _numbered(folder: Path, ending: str, mistakes: Collector) -> dict[str, Path]
         if not number.isdecimal():
             mistakes.add(f"{file}: expected a number before {ending}")
     return {number: file for number, file in files.items() if number.isdecimal()}
-
-
-def _affine(path: Path) -> Affine:
-    matrix = _numbers(path, 3)[:2]
-    if not 0.01 < abs(np.linalg.det(matrix[:, :2])) < 100:
-        raise BadInput(f"{path}: this matrix maps no eye onto an image of it; write it anew")
-    return Affine(matrix)
-
-
-def _numbers(path: Path, columns: int) -> NDArray[np.float64]:
-    """The first columns of a text file of numbers, at least two rows."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    rows = []
-    for line, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
-        cells = re.split(r"[,\s]+", text.strip(" \t,"))[:columns]
-        try:
-            rows.append([float(cell) for cell in cells])
-        except ValueError:
-            raise BadInput(f"{path}, line {line}: not {columns} numbers") from None
-        if len(cells) < columns or not np.isfinite(rows[-1]).all():
-            raise BadInput(f"{path}, line {line}: not {columns} numbers")
-    if len(rows) < 2:
-        raise BadInput(f"{path}: expected at least two rows of {columns} numbers")
-    return np.array(rows)
-
-
-def _enlargement(image: Image) -> Affine:
-    """Annotated pixel coordinates to those of the image as stored."""
-    return Affine(np.diag([image.size[0] / ANNOTATED_SIZE, image.size[1] / ANNOTATED_SIZE, 1.0]))
 
 
 def _follows(first: ImedFiles, second: ImedFiles) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from imedbench.methods.networks.superpoint import Keypoints
+    from imedbench.methods.networks.keypoints import Keypoints
 
 Look = Literal["auto", "normalised", "grey"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
@@ -139,7 +139,7 @@ class SuperPointMethod(ABC):
         """Keypoints of each image; images shown at one size go through the network together."""
         import torch
 
-        from imedbench.methods.networks.superpoint import Detection
+        from imedbench.methods.networks.keypoints import Detection
 
         detection = Detection(max_keypoints=self.keypoints, threshold=self.threshold)
         views = [shown(image, self.size, self._normalised) for image in images]

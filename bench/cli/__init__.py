@@ -6,13 +6,16 @@ import typer
 
 from imedbench.cli import (
     align,
+    check,
     compare,
     data,
+    export,
     latency,
     plugins,
     register,
     report,
     run,
+    score,
     sweep,
     train,
 )
@@ -47,8 +50,10 @@ def _root(
 
 
 app.command("run")(run.run_command)
-app.command("score")(run.score_command)
+app.command("score")(score.score_command)
 app.command("report")(report.report_command)
+app.command("view")(report.view_command)
+app.command("export")(export.export_command)
 app.command("register")(register.register_command)
 app.command("align")(align.align_command)
 app.command("apply")(align.apply_command)
@@ -59,4 +64,5 @@ app.command("sweep")(sweep.sweep_command)
 app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
+app.command("check")(check.check_command)
 app.add_typer(data.app, name="data")

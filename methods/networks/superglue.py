@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imedbench.methods.networks.keypoints import Keypoints
 from imedbench.methods.networks.sinkhorn import log_assignment
-from imedbench.methods.networks.superpoint import Keypoints
 
 
 @dataclass(frozen=True)
