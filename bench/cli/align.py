@@ -18,7 +18,7 @@ from imedbench.cli.options import (
     load_plugins,
     note_acceptance,
 )
-from imedbench.cli.run import INCOMPLETE
+from imedbench.cli.score import INCOMPLETE
 
 
 def align_command(
