@@ -12,6 +12,23 @@ from imedbench.core.types import Image, Outcome
 from imedbench.reports.pictures import checkerboard, overlay, warped
 from imedbench.runs.output import check_target, encode_picture, write_file
 
+FILES = ("warped.png", "overlay.png", "checkerboard.png", "transform.json")
+
+
+def check_folder(folder: Path, inputs: Sequence[Path], *, force: bool) -> None:
+    """Make sure that a result can be written.
+
+    Args:
+        folder: where to.
+        inputs: files that are never overwritten.
+        force: whether an older result may be replaced.
+
+    Raises:
+        BadInput: when it cannot.
+    """
+    for name in FILES:
+        check_target(folder / name, force=force, inputs=inputs, root=folder)
+
 
 def write_result(
     folder: Path,
@@ -20,9 +37,6 @@ def write_result(
     fixed_from_moving: Transform | None,
     facts: dict[str, Any],
     outcome: Outcome,
-    inputs: Sequence[Path] = (),
-    *,
-    force: bool = False,
 ) -> list[str]:
     """Write the pictures and the transform of one pair.
 
@@ -33,14 +47,12 @@ def write_result(
         fixed_from_moving: the transform.
         facts: what goes into ``transform.json``.
         outcome: nothing is written unless it is ``ok``.
-        inputs: files that are never overwritten.
-        force: whether files that are there may be replaced.
 
     Returns:
         The files written; none if the outcome is not ``ok``.
 
     Raises:
-        BadInput: when the folder cannot be made or written to, or holds one of the files.
+        BadInput: when the folder cannot be made or written to.
     """
     if outcome is not Outcome.OK or fixed_from_moving is None:
         return []
@@ -52,8 +64,6 @@ def write_result(
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     contents = {name: encode_picture(folder / name, picture) for name, picture in pictures.items()}
     contents["transform.json"] = text.encode()
-    for name in contents:
-        check_target(folder / name, force=force, inputs=inputs, root=folder)
     for name, content in contents.items():
         write_file(folder / name, content)
     return [str(folder / name) for name in contents]

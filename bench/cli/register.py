@@ -52,12 +52,13 @@ def register_command(
     from imedbench.cli.show import output, print_json, remarks
     from imedbench.core.images import read_image
     from imedbench.core.transforms import to_dict
-    from imedbench.reports.single import write_result
+    from imedbench.reports.single import check_folder, write_result
     from imedbench.runs.single import register_pair
     from imedbench.runs.wire import WorkerSettings
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
+    check_folder(out, (fixed, moving), force=force)
     images = read_image(fixed, fixed_modality), read_image(moving, moving_modality)
     settings = WorkerSettings(method, plugins, check_device(device), warm_up=False)
     result = register_pair(*images, settings, timeout)
@@ -71,9 +72,7 @@ def register_command(
         "moving_size": images[1].size,
         "fixed_from_moving": result.transform and to_dict(result.transform),
     }
-    files = write_result(
-        out, *images, result.transform, facts, result.outcome, (fixed, moving), force=force
-    )
+    files = write_result(out, *images, result.transform, facts, result.outcome)
     sure = "" if result.confidence is None else f", confidence {result.confidence:.2f}"
     if json:
         print_json({**facts, "files": files})

@@ -68,8 +68,12 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file in full or not at all.
 
     Raises:
-        BadInput: when the folder cannot be written to.
+        BadInput: when the folder cannot be made or written to.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path.parent}: cannot be made ({error.strerror})") from error
     try:
         write_atomically(path, content)
     except OSError as error:
