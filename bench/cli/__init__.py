@@ -11,6 +11,7 @@ from imedbench.cli import (
     data,
     export,
     latency,
+    new,
     plugins,
     register,
     report,
@@ -65,4 +66,5 @@ app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
 app.command("check")(check.check_command)
+app.command("new")(new.new_command)
 app.add_typer(data.app, name="data")
