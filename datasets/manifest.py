@@ -134,6 +134,11 @@ class Manifest:
         files = [self.folder / row[column] for column in PATHS if row[column]]
         return file_fingerprint(files, ref, row["spacing_um"])
 
+    def files(self, ref: PairRef) -> tuple[Path, Path]:
+        """Name the files of the fixed and the moving image of the multi-modal split."""
+        row = self._read[0][ref.pair_id]
+        return self.folder / row["fixed"], self.folder / row["moving"]
+
     def _fixed(self, row: PairRow, ref: PairRef) -> Image:
         """The fixed image, for the single-modal split in the look of OCTA."""
         original = read_image(self.folder / row["fixed"], row["fixed_modality"] or "unknown")
@@ -165,7 +170,7 @@ class Manifest:
             fixed_points=fixed_points,
             fixed_vessels=masks.get("fixed_vessels"),
             moving_vessels=masks.get("moving_vessels"),
-            spacing_um=float(row["spacing_um"]) if row["spacing_um"] else None,
+            spacing_um=float(row["spacing_um"]) if row["spacing_um"] else fixed.spacing_um,
         )
 
 

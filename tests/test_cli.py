@@ -292,7 +292,7 @@ def test_register_writes_its_four_files(
     assert warped.shape == fixed.shape
     inner = np.s_[20:-20, 20:-20, 1]
     assert np.abs(warped[inner].astype(float) - fixed[inner]).mean() < 4
-    as_json = json.loads(cli("register", *images, "-m", "sift", "-o", out, "--json").out)
+    as_json = json.loads(cli("register", *images, "-m", "sift", "-o", out, "--force", "--json").out)
     assert as_json["outcome"] == "ok"
     assert len(as_json["files"]) == 4
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from imedbench.cli import (
+    align,
     check,
     compare,
     data,
     export,
     latency,
+    new,
     plugins,
     register,
     report,
@@ -54,6 +56,8 @@ app.command("report")(report.report_command)
 app.command("view")(report.view_command)
 app.command("export")(export.export_command)
 app.command("register")(register.register_command)
+app.command("align")(align.align_command)
+app.command("apply")(align.apply_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
 app.command("latency")(latency.latency_command)
@@ -62,4 +66,5 @@ app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
 app.command("check")(check.check_command)
+app.command("new")(new.new_command)
 app.add_typer(data.app, name="data")

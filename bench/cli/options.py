@@ -43,6 +43,7 @@ DataOption = Annotated[
     typer.Option("--data", "-d", help="Where the data set is now, if it moved."),
 ]
 TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds a pair may take.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from imedbench.core.decoding import split_page
 from imedbench.core.errors import BadInput
 from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
@@ -110,7 +111,7 @@ def file_fingerprint(files: Iterable[Path], *options: object) -> str:
     parts: list[object] = [*options]
     for file in files:
         try:
-            stat = file.stat()
+            stat = split_page(file)[0].stat()
             parts.append((file.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         except OSError:
             parts.append((file.name, "missing"))

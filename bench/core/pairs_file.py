@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from imedbench.core.arrays import Points
+from imedbench.core.decoding import split_page
 from imedbench.core.errors import BadInput, Collector
-from imedbench.core.images import split_page
 
 FILE = "pairs.csv"
 REQUIRED = ("pair_id", "fixed", "moving")

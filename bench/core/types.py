@@ -30,6 +30,7 @@ class Image:
         pixels: uint8, H×W grey or H×W×3 RGB.
         modality: lower-case name such as ``cf``, ``octa``, ``fa``, ``ir`` or ``unknown``.
         note: what reading its file took for granted, for who checks the data.
+        spacing_um: size of a pixel in µm, where its file says so.
 
     Raises:
         ContractError: when the array is of another type or shape.
@@ -42,6 +43,7 @@ class Image:
     pixels: Pixels
     modality: str = "unknown"
     note: str = ""
+    spacing_um: float | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
