@@ -201,6 +201,8 @@ def test_lists(cli: Cli) -> None:
         listed = json.loads(cli("list", kind, "--json").out)
         assert {"name", "summary"} <= listed[0].keys()
         assert [row["name"] for row in listed] == sorted(row["name"] for row in listed)
+    assert "memo-success-v1" in table_rows(cli("list", "protocols").out)
+    assert "10 px" in cli("info", "memo-success-v1").out
     assert cli("list", "things").code == 2
 
 
