@@ -56,7 +56,7 @@ def draw_comparison(tiles: Sequence[Tile], path: Path) -> None:
     for axes, tile in zip(places, tiles, strict=False):  # the last row may have places to spare
         axes.set_title(shorten(tile.title, _TITLE_LENGTH, placeholder=" …"), size=10)
         if tile.picture is None:
-            axes.text(0.5, 0.5, "no usable transform", ha="center", transform=axes.transAxes)
+            axes.text(0.5, 0.5, "no transform to show", ha="center", transform=axes.transAxes)
         else:
             axes.imshow(tile.picture, cmap="gray", vmin=0, vmax=255)
     figure.savefig(path)

@@ -88,8 +88,11 @@ class Gallery:
             if row["outcome"] != "ok":
                 tiles.append(Tile(f"{row['method']}: {row['outcome'].replace('_', ' ')}", None))
                 continue
-            transform = self.run.store.transform(row["key"])
-            picture = overlay(pair.fixed, pair.moving, transform)
+            try:
+                transform = self.run.store.transform(row["key"])
+                picture = overlay(pair.fixed, pair.moving, transform)
+            except BadInput:
+                picture = None
             tiles.append(Tile(f"{row['method']}: {_error_text(row)}", picture))
         name = f"{slug(f'{shown.split}-{shown.pair_id}')}.jpg"
         draw_comparison(tiles, self.folder / name)

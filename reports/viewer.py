@@ -150,7 +150,7 @@ def _method_view(
         try:
             transform = run.store.transform(row["key"])
         except BadInput as error:
-            return plain(view | {"outcome": "unreadable", "reason": str(error)})
+            return plain(view | {"outcome": "no picture", "reason": str(error)})
         view["warped"] = webp(warped(pair.fixed, pair.moving, transform), SIDE)
         view["grid"] = _grid(transform, pair, scale)
     matches = load_matches(run.folder, row["key"]) if row["key"] else None

@@ -44,7 +44,12 @@ class Run:
 
     def remarks(self) -> list[str]:
         """Say what a reader of any table should know of the data, such as who translated it."""
-        return translation_remarks(self.dataset.info, self.store.pairs())
+        methods = self.store.methods().items()
+        imported = [(m, info.summary) for m, info in methods if info and info.family == "imported"]
+        return [
+            *translation_remarks(self.dataset.info, self.store.pairs()),
+            *(f"{method} did not run here: {summary}" for method, summary in imported),
+        ]
 
     def table(self) -> pd.DataFrame:
         """Read one row for each method, split and pair; see `pair_table`."""

@@ -10,6 +10,7 @@ from imedbench.cli import (
     compare,
     data,
     export,
+    imports,
     latency,
     new,
     plugins,
@@ -55,6 +56,7 @@ app.command("score")(score.score_command)
 app.command("report")(report.report_command)
 app.command("view")(report.view_command)
 app.command("export")(export.export_command)
+app.command("import")(imports.import_command)
 app.command("register")(register.register_command)
 app.command("align")(align.align_command)
 app.command("apply")(align.apply_command)

@@ -73,7 +73,7 @@ class Store:
             self._db.executemany(
                 f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
-                ((*astuple(ref), position) for position, ref in enumerate(refs)),
+                ((*astuple(ref), i) for i, ref in enumerate(refs)),
             )
 
     def forget_pairs(self) -> None:
@@ -190,16 +190,13 @@ class Store:
             return replace(row, outcome=Outcome.UNREADABLE, reason=str(error))
 
     def transform(self, key: str) -> Transform:
-        """The transform of one row that has one.
-
-        Raises:
-            BadInput: when its file is missing or damaged.
-        """
-        (text,) = self._db.execute(
-            "SELECT transform FROM predictions WHERE key = ?", (key,)
-        ).fetchone()
+        """Read the transform of one row; BadInput when it has none or its file is damaged."""
+        query = "SELECT transform FROM predictions WHERE key = ?"
+        (text,) = self._db.execute(query, (key,)).fetchone()
         if text == _IN_A_FILE:
             return read_transform(transform_file(self.folder, key))
+        if text is None:
+            raise BadInput("its errors were imported, its transform was not")
         return from_dict(json.loads(text))
 
     def keys(self, method: str) -> dict[tuple[str, str, bool], tuple[str, Outcome]]:
