@@ -74,14 +74,14 @@ var Viewer = (() => {
   }
 
   function matches(pen, size, pair, fixed, moving, lines) {
-    const [w, h] = size, scale = 0.5, right = w / 2, s = (w / 2) / pair.moving_size[0];
+    const [w, h] = size, scale = 0.5, right = w / 2, s = (w / 2) / pair.moving_size[0], down = h / 4;
     pen.fillStyle = "#000"; pen.fillRect(0, 0, w, h);
-    pen.drawImage(fixed, 0, 0, w * scale, h * scale);
-    pen.drawImage(moving, right, 0, pair.moving_size[0] * s, pair.moving_size[1] * s);
+    pen.drawImage(fixed, 0, down, w * scale, h * scale);
+    pen.drawImage(moving, right, down, pair.moving_size[0] * s, pair.moving_size[1] * s);
     pen.lineWidth = 0.8;
     for (const [fx, fy, mx, my, kept] of lines) {
       pen.strokeStyle = kept ? "#3cc85a" : "#dc503c";
-      pen.beginPath(); pen.moveTo(fx * scale, fy * scale); pen.lineTo(right + mx * s, my * s); pen.stroke();
+      pen.beginPath(); pen.moveTo(fx * scale, down + fy * scale); pen.lineTo(right + mx * s, down + my * s); pen.stroke();
     }
   }
 
