@@ -5,11 +5,10 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_SITE := build/wheel-site
 
-.PHONY: run test check bench format install-dev wheel clean
+.PHONY: run test soak check bench mutants format install-dev wheel clean
 
 run: $(VENV)/.installed
 	$(VENV)/bin/imedbench run
-	$(VENV)/bin/imedbench report runs/synthetic
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -39,8 +38,17 @@ check: wheel
 	MYPYPATH=$(WHEEL_SITE) $(VENV)/bin/mypy -p imedbench
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/lint-imports
 
+# The long version of tests/faults: some ten minutes. Its lines belong into docs/reliability.md.
+soak: wheel
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest tests/faults
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/soak.py
+
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only
+
+mutants: wheel
+	$(PIP) -e ".[mutation]"
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(PY) tests/tools/mutants.py
 
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check --fix-only .

@@ -7,6 +7,7 @@ import types
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from imedbench.analysis.protocols import PROTOCOLS
 from imedbench.core.datasets import DatasetInfo
 from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.options import option_defaults, option_types
@@ -27,8 +28,10 @@ def overview(kind: str) -> list[tuple[str, str, dict[str, Any]]]:
     A plugin that cannot be used here is listed with the reason in place of its summary.
 
     Args:
-        kind: ``methods``, ``datasets`` or ``metrics``.
+        kind: ``methods``, ``datasets``, ``metrics`` or ``protocols``.
     """
+    if kind == "protocols":
+        return [(p.name, p.summary, {"source": p.source}) for p in PROTOCOLS.values()]
     registry = REGISTRIES[kind]
     return [(name, *_shown(registry, name, _COLUMNS[kind])) for name in registry.names()]
 
@@ -47,13 +50,25 @@ def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     Raises:
         BadInput: when nothing has that name.
     """
+    if name in PROTOCOLS:
+        rule = PROTOCOLS[name]
+        left_out = list(rule.excluded)
+        return {
+            "name": name,
+            "kind": "protocol",
+            "summary": rule.summary,
+            "source": rule.source,
+            "excluded": left_out,
+            "needs_landmarks": rule.needs_landmarks,
+        }, []
     for kind, registry in REGISTRIES.items():
         # A wrapped method, transfer+sift, is not listed, but it is described like any other.
         if name in registry.names() or ("+" in name and registry.wrappers):
             facts = {"kind": kind.removesuffix("s"), **asdict(_info(registry, name))}
             return {"name": name, **facts}, _options(registry, name)
     everything = [n for registry in REGISTRIES.values() for n in registry.names()]
-    raise BadInput(Registry.unknown("method, data set or metric", name, everything))
+    known = [*everything, *PROTOCOLS]
+    raise BadInput(Registry.unknown("method, data set, metric or protocol", name, known))
 
 
 def _info(registry: Registry, name: str) -> Any:

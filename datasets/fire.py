@@ -49,7 +49,7 @@ class Fire:
         include_bad: keep the pair whose control points are known to be wrong.
 
     Raises:
-        BadInput: when the folder holds no control points, or an image is missing.
+        BadInput: when the folder holds no control points.
     """
 
     info = DatasetInfo(
@@ -71,16 +71,13 @@ class Fire:
         return (path / "Images").is_dir() and (path / "Ground Truth").is_dir()
 
     @cached_property
-    def pairs(self) -> list[FirePair]:
+    def pairs(self) -> dict[str, FirePair]:
         """The pairs by name, without the known bad one."""
-        found: list[FirePair] = []
-        for path in sorted((self.root / "Ground Truth").glob("control_points_*.txt")):
-            pair = self._pair(path)
-            if self.include_bad or pair.pair_id not in BAD_PAIRS:
-                found.append(pair)
-        if not found:
+        files = sorted((self.root / "Ground Truth").glob("control_points_*.txt"))
+        if not files:
             raise BadInput(f"{self.root}: no 'Ground Truth/control_points_*.txt' in it")
-        return found
+        pairs = {pair.pair_id: pair for pair in map(self._pair, files)}
+        return {n: p for n, p in pairs.items() if self.include_bad or n not in BAD_PAIRS}
 
     def refs(self, split: Split) -> Sequence[PairRef]:
         """The pairs by name, each with its category.
@@ -100,12 +97,12 @@ class Fire:
                 moving_modality="cf",
                 category=pair.category,
             )
-            for pair in self.pairs
+            for pair in self.pairs.values()
         ]
 
     def fingerprint(self, ref: PairRef) -> str:
         """Tell whether the files of a pair can have changed."""
-        pair = next(p for p in self.pairs if p.pair_id == ref.pair_id)
+        pair = self.pairs[ref.pair_id]
         return file_fingerprint([pair.fixed, pair.moving, pair.points], ref)
 
     def load(self, ref: PairRef) -> ImagePair:
@@ -114,7 +111,7 @@ class Fire:
         Raises:
             BadInput: when a file is no picture or does not hold control points.
         """
-        pair = next(p for p in self.pairs if p.pair_id == ref.pair_id)
+        pair = self.pairs[ref.pair_id]
         fixed_points, moving_points = read_control_points(pair.points)
         return ImagePair(
             pair_id=ref.pair_id,
@@ -128,7 +125,7 @@ class Fire:
 
     def remarks(self) -> list[str]:
         """What somebody who checks the data should know."""
-        counts = {c: sum(p.category == c for p in self.pairs) for c in "SPA"}
+        counts = {c: sum(p.category == c for p in self.pairs.values()) for c in "SPA"}
         parts = ", ".join(f"{n} {category}" for category, n in counts.items())
         left_out = "" if self.include_bad else "; P37_1_2 left out: " + BAD_PAIRS["P37_1_2"]
         return [f"categories: {parts}{left_out}"]
@@ -139,9 +136,6 @@ class Fire:
             raise BadInput(f"{path}: expected a name like control_points_S01_1_2.txt")
         scene, category, first, second = match.groups()
         fixed, moving = (self.root / "Images" / f"{scene}_{n}.jpg" for n in (first, second))
-        for image in (fixed, moving):
-            if not image.is_file():
-                raise BadInput(f"{image}: missing, though {path.name} is there")
         return FirePair(f"{scene}_{first}_{second}", category, scene, fixed, moving, path)
 
 

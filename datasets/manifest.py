@@ -1,65 +1,35 @@
 """Pairs listed in a ``pairs.csv``: the way to bring one's own images.
 
-One row a pair. Needed columns: ``pair_id``, ``fixed``, ``moving`` (paths relative to the file).
-Optional ones: ``split`` (train or test), ``fixed_modality``, ``moving_modality``, ``landmarks``
-(a CSV of ``moving_x,moving_y,fixed_x,fixed_y``, 0-based pixel centres), ``group`` (eye or patient),
-``fixed_vessels`` and ``moving_vessels`` (masks), ``fake_octa`` (the fixed image translated to OCTA,
-which makes the single-modal split), ``spacing_um`` and ``note``.
+The format is described at `imedbench.core.pairs_file`.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from imedbench.core.arrays import Points
+from imedbench.core.arrays import Mask
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, Collector, Mistakes
 from imedbench.core.images import read_image, read_mask
+from imedbench.core.pairs_file import FILE, PATHS, PairRow, read_landmarks, read_pairs
 from imedbench.core.registry import DATASETS
+from imedbench.core.translation import FakeOcta
 from imedbench.core.types import GroundTruth, Image, ImagePair, Split
-
-REQUIRED = ("pair_id", "fixed", "moving")
-PATHS = ("fixed", "moving", "landmarks", "fixed_vessels", "moving_vessels", "fake_octa")
-OPTIONAL = (
-    "split",
-    "fixed_modality",
-    "moving_modality",
-    *PATHS[2:],
-    "group",
-    "spacing_um",
-    "note",
-)
-LANDMARK_COLUMNS = ("moving_x", "moving_y", "fixed_x", "fixed_y")
-
-
-@dataclass(frozen=True)
-class ManifestRow:
-    """One checked line of a ``pairs.csv``.
-
-    Args:
-        line: its number in the file, for messages.
-        cells: text by column; empty where the column is missing or blank.
-    """
-
-    line: int
-    cells: Mapping[str, str]
-
-    def __getitem__(self, column: str) -> str:
-        return self.cells.get(column, "")
 
 
 @DATASETS.register("manifest")
 class Manifest:
     """The data set of one ``pairs.csv``.
 
+    Its single-modal split shows OCTA with OCTA: the colour fundus of a pair is translated, unless
+    its row names a ``fake_octa`` image.
+
     Args:
         root: the file, or the folder that holds a ``pairs.csv``.
+        transfer_weights: file of a generator that translates; the shipped one by default.
 
     Raises:
         BadInput: naming file and line, when the file is missing or a row is wrong.
@@ -67,48 +37,67 @@ class Manifest:
 
     info = DatasetInfo(name="manifest", summary="your own pairs, listed in a pairs.csv")
 
-    def __init__(self, *, root: Path) -> None:
-        self.path = root / "pairs.csv" if root.is_dir() else root
+    def __init__(self, *, root: Path, transfer_weights: Path | None = None) -> None:
+        self.path = root / FILE if root.is_dir() else root
         self.folder = self.path.parent
-        self.info = replace(self.info, name=self.path.resolve().parent.name)
+        self.translate = FakeOcta(transfer_weights)
+        self.info = replace(
+            self.info, name=self.path.resolve().parent.name, translator=self.translate.info
+        )
 
     @staticmethod
     def recognises(path: Path) -> bool:
         """Whether a path is a manifest or a folder with one."""
-        return path.suffix == ".csv" or (path / "pairs.csv").is_file()
+        return path.suffix == ".csv" or (path / FILE).is_file()
 
     @cached_property
-    def rows(self) -> list[ManifestRow]:
-        """The checked rows."""
-        rows = read_manifest(self.path)
-        for row in rows:
-            _check_row(self.path, row)
-        return rows
+    def _read(self) -> tuple[dict[str, PairRow], Sequence[str]]:
+        """The rows that are right, by pair id, and what is wrong with the others."""
+        mistakes: Sequence[str] = ()
+        try:
+            rows: Sequence[PairRow] = read_pairs(self.path)
+        except Mistakes as error:
+            rows, mistakes = error.rest, error.messages
+        return {row["pair_id"]: row for row in rows}, mistakes
 
     def refs(self, split: Split) -> Sequence[PairRef]:
         """The pairs of a split, in the file's order.
 
         Raises:
-            MissingSplit: for single-modal, when no row has a ``fake_octa``.
+            MissingSplit: for single-modal, when no row has a ``fake_octa`` or is of colour fundus
+                (``cf``) and OCTA (``octa``).
+            Mistakes: when rows are wrong.
         """
-        single = split == "single-modal"
-        rows = [row for row in self.rows if row["fake_octa"]] if single else self.rows
-        if not rows:
+        rows, mistakes = self._read
+        refs = self._refs(split, list(rows.values()))
+        if mistakes:
+            raise Mistakes(mistakes, refs)
+        if not refs:
             raise MissingSplit(
-                f"{self.path}: no single-modal pairs, since no row has a fake_octa image"
+                f"{self.path}: no single-modal pairs, since no row has a fake_octa image or"
+                " fixed_modality cf and moving_modality octa"
             )
+        return refs
+
+    def _refs(self, split: Split, rows: Sequence[PairRow]) -> list[PairRef]:
+        single = split == "single-modal"
         return [
             PairRef(
                 pair_id=row["pair_id"],
                 split=split,
-                subset=row["split"] or "test",
+                subset=row["subset"] or "test",
                 group=row["group"] or row["pair_id"],
                 fixed_modality="octa" if single else row["fixed_modality"] or "unknown",
                 moving_modality=row["moving_modality"] or "unknown",
-                note=row["note"],
+                note=self._note(row) if single else row["note"],
             )
             for row in rows
+            if not single or row["fake_octa"] or _is_cf_octa(row)
         ]
+
+    def _note(self, row: PairRow) -> str:
+        made = "" if row["fake_octa"] else self.translate.info.note
+        return "; ".join(filter(None, (row["note"], made)))
 
     def load(self, ref: PairRef) -> ImagePair:
         """Read one pair.
@@ -116,182 +105,74 @@ class Manifest:
         Raises:
             BadInput: when a file is missing, unreadable or does not fit the images.
         """
-        row = self._row(ref)
-        column = "fake_octa" if ref.split == "single-modal" else "fixed"
-        fixed = read_image(self.folder / row[column], ref.fixed_modality)
-        moving = read_image(self.folder / row["moving"], ref.moving_modality)
-        self._check_fake(row, fixed)
+        row = self._read[0].get(ref.pair_id)
+        if row is None:
+            raise BadInput(f"{self.path}: there is no pair {ref.pair_id!r} any more")
+        mistakes = Collector()
+        truth = GroundTruth()
+        with mistakes:
+            moving = read_image(self.folder / row["moving"], ref.moving_modality)
+        with mistakes:
+            fixed = self._fixed(row, ref)
+        if not mistakes.messages:
+            with mistakes:
+                truth = self._truth(row, fixed, moving)
+        mistakes.raise_any()
         return ImagePair(
             pair_id=ref.pair_id,
             fixed=fixed,
             moving=moving,
-            truth=self._truth(row, fixed, moving),
+            truth=truth,
             group=ref.group,
             subset=ref.subset,
             note=ref.note,
         )
 
     def fingerprint(self, ref: PairRef) -> str:
-        """Tell whether the files of a pair can have changed."""
-        row = self._row(ref)
+        """Tell whether the files of a pair, or what translates them, can have changed."""
+        row = self._read[0][ref.pair_id]
         files = [self.folder / row[column] for column in PATHS if row[column]]
         return file_fingerprint(files, ref, row["spacing_um"])
 
-    def _row(self, ref: PairRef) -> ManifestRow:
-        row = self._by_id.get(ref.pair_id)
-        if row is None:
-            raise BadInput(f"{self.path}: there is no pair {ref.pair_id!r} any more")
-        return row
+    def files(self, ref: PairRef) -> tuple[Path, Path]:
+        """Name the files of the fixed and the moving image of the multi-modal split."""
+        row = self._read[0][ref.pair_id]
+        return self.folder / row["fixed"], self.folder / row["moving"]
 
-    @cached_property
-    def _by_id(self) -> dict[str, ManifestRow]:
-        return {row["pair_id"]: row for row in self.rows}
-
-    def _check_fake(self, row: ManifestRow, fixed: Image) -> None:
+    def _fixed(self, row: PairRow, ref: PairRef) -> Image:
+        """The fixed image, for the single-modal split in the look of OCTA."""
+        original = read_image(self.folder / row["fixed"], row["fixed_modality"] or "unknown")
+        if ref.split == "multi-modal":
+            return original
         if not row["fake_octa"]:
-            return
-        original = read_image(self.folder / row["fixed"])
-        fake = read_image(self.folder / row["fake_octa"])
+            return self.translate(original)
+        fake = read_image(self.folder / row["fake_octa"], ref.fixed_modality)
         if fake.size != original.size:
             raise BadInput(
                 f"{self.folder / row['fake_octa']}: {fake.size[0]}×{fake.size[1]} px, its original"
                 f" {original.size[0]}×{original.size[1]}; a translated image keeps the size"
             )
+        return fake
 
-    def _truth(self, row: ManifestRow, fixed: Image, moving: Image) -> GroundTruth:
-        moving_points, fixed_points = self._landmarks(row)
-        masks = {
-            name: read_mask(self.folder / row[name], image.shape) if row[name] else None
-            for name, image in (("fixed_vessels", fixed), ("moving_vessels", moving))
-        }
+    def _truth(self, row: PairRow, fixed: Image, moving: Image) -> GroundTruth:
+        mistakes, masks = Collector(), dict[str, Mask]()
+        moving_points = fixed_points = None
+        if row["landmarks"]:
+            with mistakes:
+                moving_points, fixed_points = read_landmarks(self.folder / row["landmarks"])
+        for name, image in (("fixed_vessels", fixed), ("moving_vessels", moving)):
+            if row[name]:
+                with mistakes:
+                    masks[name] = read_mask(self.folder / row[name], image.shape)
+        mistakes.raise_any()
         return GroundTruth(
             moving_points=moving_points,
             fixed_points=fixed_points,
-            fixed_vessels=masks["fixed_vessels"],
-            moving_vessels=masks["moving_vessels"],
-            spacing_um=float(row["spacing_um"]) if row["spacing_um"] else None,
+            fixed_vessels=masks.get("fixed_vessels"),
+            moving_vessels=masks.get("moving_vessels"),
+            spacing_um=float(row["spacing_um"]) if row["spacing_um"] else fixed.spacing_um,
         )
 
-    def _landmarks(self, row: ManifestRow) -> tuple[Points | None, Points | None]:
-        if not row["landmarks"]:
-            return None, None
-        return read_landmarks(self.folder / row["landmarks"])
 
-
-def read_manifest(path: Path) -> list[ManifestRow]:
-    """Read a ``pairs.csv`` and check its header, ids and numbers.
-
-    Raises:
-        BadInput: naming file and line.
-    """
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; give a pairs.csv or the folder that holds one")
-    header, rows = _read_table(path)
-    _check_header(path, header)
-    if not rows:
-        raise BadInput(f"{path}: no pairs, only a header")
-    _check_unique(path, rows)
-    return rows
-
-
-def read_landmarks(path: Path) -> tuple[Points, Points]:
-    """Read a landmark file.
-
-    Returns:
-        Moving and fixed points, N×2 px each.
-
-    Raises:
-        BadInput: naming file and line.
-    """
-    header, rows = _read_table(path)
-    missing = [c for c in LANDMARK_COLUMNS if c not in header]
-    if missing:
-        raise BadInput(
-            f"{path}, line 1: no column {', '.join(missing)}; the header is"
-            f" {','.join(LANDMARK_COLUMNS)}"
-        )
-    if not rows:
-        raise BadInput(f"{path}: no landmarks, only a header")
-    table = np.array([_four_numbers(path, row) for row in rows])
-    return table[:, :2].copy(), table[:, 2:].copy()
-
-
-def _four_numbers(path: Path, row: ManifestRow) -> list[float]:
-    try:
-        numbers = [float(row[column]) for column in LANDMARK_COLUMNS]
-    except ValueError:
-        raise BadInput(f"{path}, line {row.line}: not four numbers") from None
-    if not np.isfinite(numbers).all():
-        raise BadInput(f"{path}, line {row.line}: coordinates must be finite")
-    return numbers
-
-
-def _read_table(path: Path) -> tuple[list[str], list[ManifestRow]]:
-    """The header and the lines of a CSV file, without blanks round the cells."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            rows = []
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise BadInput(
-                        f"{path}, line {reader.line_num}: {len(cells)} cells, the header has"
-                        f" {len(header)}"
-                    )
-                stripped = (cell.strip() for cell in cells)
-                rows.append(ManifestRow(reader.line_num, dict(zip(header, stripped, strict=True))))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    return header, rows
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    missing = [column for column in REQUIRED if column not in header]
-    if missing:
-        raise BadInput(f"{path}, line 1: no column {', '.join(missing)}")
-    unknown = [column for column in header if column not in (*REQUIRED, *OPTIONAL)]
-    if unknown:
-        raise BadInput(
-            f"{path}, line 1: unknown column {', '.join(unknown)}; known are"
-            f" {', '.join((*REQUIRED, *OPTIONAL))}"
-        )
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise BadInput(f"{path}, line 1: column {', '.join(twice)} is there twice")
-
-
-def _check_unique(path: Path, rows: list[ManifestRow]) -> None:
-    seen: dict[str, int] = {}
-    for row in rows:
-        first = seen.setdefault(row["pair_id"], row.line)
-        if first != row.line:
-            raise BadInput(
-                f"{path}, line {row.line}: pair_id {row['pair_id']!r} is already used in line"
-                f" {first}"
-            )
-
-
-def _check_row(path: Path, row: ManifestRow) -> None:
-    def wrong(what: str) -> BadInput:
-        return BadInput(f"{path}, line {row.line}: {what}")
-
-    for column in REQUIRED:
-        if not row[column]:
-            raise wrong(f"{column} is empty")
-    if row["split"] not in ("", "train", "test"):
-        raise wrong(f"split is {row['split']!r}; say train or test")
-    for column in PATHS:
-        if row[column] and not (path.parent / row[column]).is_file():
-            raise wrong(f"{column} {row[column]} does not exist beside the file")
-    if row["spacing_um"]:
-        try:
-            positive = 0 < float(row["spacing_um"]) < np.inf
-        except ValueError:
-            positive = False
-        if not positive:
-            raise wrong(f"spacing_um is {row['spacing_um']!r}, not a positive number")
+def _is_cf_octa(row: PairRow) -> bool:
+    return (row["fixed_modality"].lower(), row["moving_modality"].lower()) == ("cf", "octa")

@@ -18,7 +18,7 @@ import numpy as np
 
 from imedbench.core.arrays import Points
 from imedbench.core.datasets import DatasetInfo, MissingSplit, PairRef, file_fingerprint
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, Collector
 from imedbench.core.images import read_image
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import GroundTruth, ImagePair, Split
@@ -98,6 +98,7 @@ class PfPascal:
                 fixed_modality="photograph",
                 moving_modality="photograph",
                 note=f"category {pair.category}",
+                category=pair.category,
             )
             for pair in self.pairs
         ]
@@ -133,7 +134,12 @@ def _read_list(path: Path, subset: str) -> list[KeypointPair]:
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or [])]
         if missing:
             raise BadInput(f"{path}, line 1: no column {', '.join(missing)}")
-        return [_pair(path, subset, reader.line_num, row) for row in reader]
+        mistakes, pairs = Collector(), []
+        for row in reader:
+            with mistakes:
+                pairs.append(_pair(path, subset, reader.line_num, row))
+    mistakes.raise_any()
+    return pairs
 
 
 def _pair(path: Path, subset: str, line: int, row: dict[str, str]) -> KeypointPair:
@@ -141,9 +147,6 @@ def _pair(path: Path, subset: str, line: int, row: dict[str, str]) -> KeypointPa
     moving, fixed = (
         path.parent / "JPEGImages" / Path(row[c]).name for c in ("source_image", "target_image")
     )
-    for image in (moving, fixed):
-        if not image.is_file():
-            raise BadInput(f"{where}: {image} does not exist")
     moving_points = _points(row["XA"], row["YA"], where)
     fixed_points = _points(row["XB"], row["YB"], where)
     if len(moving_points) != len(fixed_points):

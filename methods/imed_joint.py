@@ -1,80 +1,112 @@
-"""The 2022 report's system as it stands there: transfer, joint network, dense displacement."""
+"""The 2022 report's system made to win: one network that segments, matches and refines."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from imedbench.core.options import Positive, Side
+from imedbench.core.options import Natural, Side
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
-from imedbench.core.types import Diagnostics, Image, Registration
+from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
+from imedbench.methods.joint_report import ReportJoint
 from imedbench.methods.method_info import dense_info
-from imedbench.methods.transfer import TRANSFER_SIZE, OctaLook
+from imedbench.methods.transfer import TRANSFER_SIZE, TRANSFER_WEIGHTS, OctaLook
 
 if TYPE_CHECKING:
-    from imedbench.methods.dense_registration import Square
+    import numpy as np
+    from numpy.typing import NDArray
 
 WEIGHTS = "joint"
+ACCEPTED = 0.5  # least confidence of an answer
+SURE = 0.9  # confidence at which no other start is tried
+STEPS = 2  # local steps; a third changes next to nothing
+
+Network = Literal["coarse-to-fine", "report"]
 
 
 @METHODS.register("imed-joint")
 class ImedJoint:
-    """Modality transfer, then one network that segments and registers; nothing else.
+    """The joint network, coarse to fine, or as the report has it.
 
     Args:
-        passes: how often the network runs, each time on what it left the time before; 1 is the
-            report's.
+        network: ``report`` is the report's own, which regresses the motion at one level.
+        passes: local steps, or how often the report's network runs; 0 for what suits it, 2 and 1.
+        transfer: whether colour fundus is turned into fake OCTA first; the report's network
+            always does.
         transfer_size: px; longer side of the images at the transfer.
+        starts: whether turned and zoomed starts are tried where the answer is not sure.
+        selfcheck: whether answers of low confidence are withheld.
     """
 
-    def __init__(self, *, passes: Positive = 1, transfer_size: Side = TRANSFER_SIZE) -> None:
-        self.passes, self.transfer_size = passes, transfer_size
-        self.info = dense_info(
-            "imed-joint",
-            weights.read_card(WEIGHTS),
-            summary="CycleGAN, then one encoder for vessels and a dense displacement",
-            paper="Dong, Nie and Wei, SUSTech, 2022",
+    def __init__(
+        self,
+        *,
+        network: Network = "coarse-to-fine",
+        passes: Natural = 0,
+        transfer: bool = False,
+        transfer_size: Side = TRANSFER_SIZE,
+        starts: bool = True,
+        selfcheck: bool = True,
+    ) -> None:
+        self._report = (
+            ReportJoint(passes=passes or 1, transfer_size=transfer_size)
+            if network == "report"
+            else None
+        )
+        self.steps = passes or STEPS
+        self.transfer, self.transfer_size = transfer, transfer_size
+        self.starts, self.selfcheck = starts, selfcheck
+        self.info: MethodInfo = (
+            self._report.info
+            if self._report
+            else dense_info(
+                "imed-joint",
+                weights.read_card(WEIGHTS),
+                summary="one encoder for vessels, a global match and a quadratic refinement",
+                paper="Dong, Nie and Wei, SUSTech, 2022, coarse to fine",
+            )
         )
 
     def prepare(self, device: str) -> None:
-        """Load the network, its modality transformer with it."""
-        from imedbench.methods.networks.joint import JointNetwork
+        """Load the network."""
+        if self._report:
+            self._report.prepare(device)
+            return
+        from imedbench.methods.coarse_to_fine_search import CoarseToFineSearch
+        from imedbench.methods.networks.coarse_to_fine import CoarseToFine
 
         net = weights.load(WEIGHTS)
-        assert isinstance(net, JointNetwork)
-        assert net.transformer is not None
-        self._net, self._device = net.to(device), device
-        self._look = OctaLook(net.transformer, device, self.transfer_size)
+        assert isinstance(net, CoarseToFine)
+        self._search = CoarseToFineSearch(
+            net, device, steps=self.steps, sure=SURE, starts=self.starts
+        )
+        generator = weights.load(TRANSFER_WEIGHTS).to(device) if self.transfer else None
+        self._look = OctaLook(generator, device, self.transfer_size) if generator else None
 
     def register(self, fixed: Image, moving: Image) -> Registration:
-        """Predict where each pixel of one image lies in the other.
-
-        The network was trained with fake OCTA as its source, so the image that was transferred is
-        the source, and the moving one where both were or neither was.
-        """
-        from imedbench.methods.dense_registration import register_squares
-
-        images = {"fixed": fixed, "moving": moving}
-        with stage("transfer"):
-            shown = {side: self._look(image) for side, image in images.items()}
-        fakes = {side: shown[side] for side in images if shown[side] is not images[side]}
-        with stage("network"):
-            squares = {side: self._square(images[side], shown[side]) for side in images}
-            source, target = ("fixed", "moving") if [*fakes] == ["fixed"] else ("moving", "fixed")
-            found = register_squares(
-                self._net.register, squares[source], squares[target], self.passes, self._device
+        """Predict the quadratic map between two images, or say that the network is not sure."""
+        if self._report:
+            return self._report.register(fixed, moving)
+        with stage("normalise"):
+            pictures = self._search.pictures(self._plane(fixed), self._plane(moving))
+        found = self._search(*pictures)
+        diagnostics = Diagnostics(
+            images={"fixed_vessels_square": found.vessels}, values={"start": found.start}
+        )
+        if self.selfcheck and found.confidence < ACCEPTED:
+            return Registration.failed(
+                f"confidence {found.confidence:.2f}, {ACCEPTED:g} is asked for", diagnostics
             )
-        way = found.source_from_target
-        pictures = {f"fake_octa_{side}": fake.pixels for side, fake in fakes.items()}
+        moving_from_fixed = found.moving_from_fixed(*pictures)
         return Registration(
-            way if source == "fixed" else way.inverse(),
-            diagnostics=Diagnostics(images={**pictures, **found.pictures}),
+            moving_from_fixed.inverse(), confidence=found.confidence, diagnostics=diagnostics
         )
 
-    def _square(self, image: Image, shown: Image) -> Square:
+    def _plane(self, image: Image) -> NDArray[np.float32]:
+        """Bright vessels on an even ground."""
         from imedbench.core.polarity import field_of_view, normalise
-        from imedbench.methods.dense_registration import fit_square
 
-        plane = normalise(shown.grey(), field_of_view(image.pixels), dark_vessels=False)
-        return fit_square(plane, self._net.size, 0.5)
+        shown = self._look(image) if self._look else image
+        known = False if shown is not image else None
+        return normalise(shown.grey(), field_of_view(image.pixels), dark_vessels=known)

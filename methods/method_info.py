@@ -25,6 +25,7 @@ def dense_info(name: str, card: Card, *, summary: str, paper: str) -> MethodInfo
         weights_licence=card.licence,
         weights=card.sha256[:16],
         trained_on=card.trained_on,
+        training_images=card.training_images,
         uses_cuda=True,
     )
 
@@ -49,6 +50,7 @@ def wrapper_info(
         paper="; ".join(filter(None, (paper, inner.paper))),
         weights_licence=" AND ".join(dict.fromkeys(licences)),
         trained_on=tuple(dict.fromkeys((*inner.trained_on, *card.trained_on))),
+        training_images=tuple(dict.fromkeys((*inner.training_images, *card.training_images))),
         uses_cuda=True,
         weights=" ".join(filter(None, (inner.weights, card.sha256[:16]))),
     )

@@ -22,6 +22,6 @@ class SuperPointMutual(SuperPointMethod):
     paper = "DeTone, Malisiewicz and Rabinovich, CVPR workshops 2018"
 
     def _match(self, moving: FoundPoints, fixed: FoundPoints) -> Tensor:
-        from imedbench.methods.networks.superpoint import match_mutually
+        from imedbench.methods.networks.keypoints import match_mutually
 
         return match_mutually(moving.keypoints, fixed.keypoints)

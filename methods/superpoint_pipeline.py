@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from imedbench.methods.networks.superpoint import Keypoints
+    from imedbench.methods.networks.keypoints import Keypoints
 
 Look = Literal["auto", "normalised", "grey"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
@@ -87,6 +87,7 @@ class SuperPointMethod(ABC):
             paper=self.paper,
             weights_licence=" AND ".join(dict.fromkeys(s.licence for s in sources)),
             trained_on=tuple(dict.fromkeys(n for s in sources for n in s.trained_on)),
+            training_images=tuple(dict.fromkeys(n for s in sources for n in s.training_images)),
             weights=" ".join(s.revision for s in sources),
             estimator=estimator_name(self.model),
             uses_cuda=True,
@@ -139,7 +140,7 @@ class SuperPointMethod(ABC):
         """Keypoints of each image; images shown at one size go through the network together."""
         import torch
 
-        from imedbench.methods.networks.superpoint import Detection
+        from imedbench.methods.networks.keypoints import Detection
 
         detection = Detection(max_keypoints=self.keypoints, threshold=self.threshold)
         views = [shown(image, self.size, self._normalised) for image in images]

@@ -1,20 +1,25 @@
 """Any method on colour fundus turned into fake OCTA: ``transfer+sift``, ``transfer+NAME``.
 
-With SuperPoint and SuperGlue inside, this is the report's CycleGAN + SuperPoint + SuperGlue.
+With SuperPoint and SuperGlue inside, this is the report's CycleGAN + SuperPoint + SuperGlue. The
+same network makes the single-modal split of data sets that bring none.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Pixels
+from imedbench.core.errors import BadInput
 from imedbench.core.options import Side
-from imedbench.core.registry import WRAPPERS
+from imedbench.core.registry import TRANSLATORS, WRAPPERS
 from imedbench.core.stages import stage
+from imedbench.core.translation import CYCLEGAN, TranslatorInfo
 from imedbench.core.types import Image, Method, Registration
 from imedbench.methods import weights
 from imedbench.methods.method_info import wrapper_info
@@ -34,7 +39,7 @@ class ModalityTransfer:
 
     Args:
         method: what registers the images.
-        transfer_weights: name of the shipped generator.
+        transfer_weights: name of a shipped generator, or the path of a file.
         transfer_size: px; longer side of the images at the transfer.
     """
 
@@ -49,14 +54,14 @@ class ModalityTransfer:
         self.info = wrapper_info(
             "transfer",
             method.info,
-            weights.read_card(transfer_weights),
+            generator_card(transfer_weights),
             paper="Zhu et al., ICCV 2017",
             addition="after CycleGAN turned colour fundus into OCTA",
         )
 
     def prepare(self, device: str) -> None:
         """Load the generator and prepare the inner method."""
-        self._look = OctaLook(weights.load(self.transfer_weights).to(device), device, self.size)
+        self._look = OctaLook(load_generator(self.transfer_weights).to(device), device, self.size)
         self.method.prepare(device)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
@@ -71,6 +76,64 @@ class ModalityTransfer:
         }
         diagnostics = replace(found.diagnostics, images={**found.diagnostics.images, **fakes})
         return replace(found, diagnostics=diagnostics)
+
+
+@TRANSLATORS.register(CYCLEGAN)
+class CycleGanTranslator:
+    """Shows colour fundus as OCTA.
+
+    Args:
+        weights: file of the generator; the shipped one by default.
+
+    Raises:
+        BadInput: when there is no such file or card, or it is of another network.
+    """
+
+    def __init__(self, *, weights: Path | None = None) -> None:
+        self._weights = str(weights or TRANSFER_WEIGHTS)
+        card = generator_card(self._weights)
+        self.info = TranslatorInfo(
+            self._weights, card.sha256[:16], card.trained_on, card.training_images
+        )
+
+    @cached_property
+    def _generator(self) -> nn.Module:
+        return load_generator(self._weights)
+
+    def translate(self, image: Image) -> Image:
+        """Show a colour fundus as OCTA, in its size."""
+        import torch
+
+        from imedbench.core.polarity import field_of_view
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sums in another order end in other grey levels
+        try:
+            grey, fov = image.grey(), field_of_view(image.pixels)
+            return Image(fake_octa(self._generator, grey, fov, TRANSFER_SIZE, "cpu"), "octa")
+        finally:
+            torch.set_num_threads(threads)
+
+
+def generator_card(name: str) -> weights.Card:
+    """Read the card of a generator's weights.
+
+    Args:
+        name: of shipped weights, or the path of a file with its card beside it.
+
+    Raises:
+        BadInput: when there are none, or they are of another network.
+    """
+    card = weights.read_card(*weights.find(name))
+    if card.architecture != "cyclegan:Generator":
+        raise BadInput(f"{name}: weights of {card.architecture}; a CycleGAN generator is needed")
+    return card
+
+
+def load_generator(name: str) -> nn.Module:
+    """Load a generator by the name of shipped weights or the path of a file."""
+    generator_card(name)
+    return weights.load(*weights.find(name))
 
 
 class OctaLook:
@@ -114,14 +177,10 @@ def fake_octa(
     import torch
 
     from imedbench.core.polarity import flatten
+    from imedbench.core.resize import fitted_size, resize
 
     height, width = grey.shape
-    scale = size / max(height, width)
-    plane = cv2.resize(
-        flatten(grey, fov, reach=FUNDUS_REACH),
-        (round(width * scale), round(height * scale)),
-        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
-    )
+    plane = resize(flatten(grey, fov, reach=FUNDUS_REACH), fitted_size((width, height), size))
     rows, columns = plane.shape
     below, right = -rows % _STRIDE, -columns % _STRIDE
     padded = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REFLECT_101)

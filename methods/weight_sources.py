@@ -67,12 +67,14 @@ class Source:
     Args:
         licence: SPDX name, ``unknown`` for a file nobody knows.
         trained_on: names of data sets.
+        training_images: perceptual hashes of the images in them.
         ours: whether this project trained them, which it does on normalised images.
         revision: hash of the file, or name on the hub.
     """
 
     licence: str
     trained_on: tuple[str, ...] = ()
+    training_images: tuple[str, ...] = ()
     ours: bool = False
     revision: str = ""
 
@@ -106,13 +108,21 @@ def describe(network: Network, weights: str) -> Source:
         from imedbench.methods.weights import read_card
 
         card = read_card(network.shipped)
-        return Source(card.licence, card.trained_on, ours=True, revision=card.sha256[:16])
+        return Source(
+            card.licence,
+            card.trained_on,
+            card.training_images,
+            ours=True,
+            revision=card.sha256[:16],
+        )
     path = _existing(weights)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = _card(path)
     if beside:
         seen = tuple(beside.get("trained_on", ()))
-        return Source(beside.get("licence", UNKNOWN), seen, ours=True, revision=digest[:16])
+        images = tuple(beside.get("training_images", ()))
+        licence = beside.get("licence", UNKNOWN)
+        return Source(licence, seen, images, ours=True, revision=digest[:16])
     return Source(_KNOWN_FILES.get(digest, UNKNOWN), revision=digest[:16])
 
 

@@ -1,9 +1,9 @@
-"""Which pairs of a run are drawn, and into which files."""
+"""Which pairs of a run are drawn for the Markdown page, and into which files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ import pandas as pd
 from imedbench.analysis.best import HEADLINE
 from imedbench.analysis.run import Run
 from imedbench.core.datasets import PairRef
+from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
-from imedbench.reports.figures import Example, draw_examples, draw_panels, draw_picture
-from imedbench.reports.formats import number
-from imedbench.reports.pictures import draw_matches
+from imedbench.reports.figures import Tile, draw_comparison, draw_panels, draw_picture
+from imedbench.reports.formats import cell, number, prose
+from imedbench.reports.pictures import colour, draw_matches, overlay
+from imedbench.reports.viewer import ShownPair, choose_pairs
 from imedbench.runs.files import load_matches, load_pictures, slug
 
 MAX_PANELS = 6  # more would be too small to see anything in
+_MAX_PAIRS = 5  # a split; the HTML page has them all
 
 
 @dataclass(frozen=True)
@@ -28,23 +31,25 @@ class Figure:
 
     Args:
         file: relative to the page.
-        caption: Markdown; empty where the figure says it all.
+        caption: Markdown.
+        alt: what it shows, for who cannot see it.
     """
 
     file: str
-    caption: str = ""
+    caption: str
+    alt: str
 
 
 @dataclass(frozen=True)
-class MethodFigures:
-    """The figures of one method on one split."""
+class SplitFigures:
+    """The figures of one split: pairs under every method, and what single methods saw."""
 
-    method: str
-    drawn: list[Figure]
+    pairs: list[Figure] = field(default_factory=list)
+    methods: list[Figure] = field(default_factory=list)
 
 
 class Gallery:
-    """Draws best, median and worst pair of each method, its failures and what it saw.
+    """Draws the same pairs under every method, and what each method saw.
 
     Args:
         run: scored.
@@ -56,45 +61,69 @@ class Gallery:
         self.run, self.table, self.folder = run, table, folder
         self.refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
 
-    def draw(self, progress: Progress) -> dict[str, list[MethodFigures]]:
+    def draw(self, progress: Progress) -> dict[str, SplitFigures]:
         """Draw everything, by split."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        groups = list(self.table.groupby(["split", "method"], sort=False))
-        progress.begin(len(groups))
-        figures: dict[str, list[MethodFigures]] = {}
-        for (split, method), rows in groups:
-            stem = slug(f"{split}-{method}")
-            drawn = list(self._draw_method(rows, stem))
-            figures.setdefault(str(split), []).append(MethodFigures(str(method), drawn))
-            progress.row(str(method), "")
+        figures: dict[str, SplitFigures] = {}
+        chosen = choose_pairs(self.table)
+        progress.begin(len(set(self.table["split"])))
+        for split, rows in self.table.groupby("split", sort=False):
+            drawn = figures.setdefault(str(split), SplitFigures())
+            telling = [s for s in chosen if s.split == split and s.why][:_MAX_PAIRS]
+            for shown in telling:
+                drawn.pairs.extend(self._pair(shown, rows[rows["pair_id"] == shown.pair_id]))
+            for method, of_method in rows.groupby("method", sort=False):
+                drawn.methods.extend(self._method(of_method, slug(f"{split}-{method}")))
+            progress.row(str(split), "")
         return figures
 
-    def _draw_method(self, rows: pd.DataFrame, stem: str) -> Iterator[Figure]:
-        ok = rows["outcome"] == "ok"
-        failed, ordered = [row for _, row in rows[~ok].iterrows()], _by_error(rows[ok])
-        if failed:
-            examples = [self._example("failed", row) for row in failed[:3]]
-            draw_examples(examples, self.folder / f"{stem}-failed.png")
-            yield Figure(f"figures/{stem}-failed.png")
-        if ordered:
-            chosen = _best_median_worst(ordered)
-            examples = [self._example(label, row) for label, row in chosen]
-            draw_examples(examples, self.folder / f"{stem}.png")
-            yield Figure(f"figures/{stem}.png")
-            yield from self._draw_matches(ordered[-1], stem)
-        telling = [("its median pair", row) for row in ordered[_middle(ordered) :][:1]]
+    def _pair(self, shown: ShownPair, rows: pd.DataFrame) -> Iterator[Figure]:
+        """One pair: fixed, moving, and each method's overlay."""
+        try:
+            pair = self.run.dataset.load(self._ref(rows.iloc[0]))
+        except BadInput:
+            return  # the tables say which images cannot be read
+        tiles = [Tile("fixed", colour(pair.fixed)), Tile("moving", colour(pair.moving))]
+        for row in rows.to_dict("records"):
+            if row["outcome"] != "ok":
+                tiles.append(Tile(f"{row['method']}: {row['outcome'].replace('_', ' ')}", None))
+                continue
+            try:
+                transform = self.run.store.transform(row["key"])
+                picture = overlay(pair.fixed, pair.moving, transform)
+            except BadInput:
+                picture = None
+            tiles.append(Tile(f"{row['method']}: {_error_text(row)}", picture))
+        name = f"{slug(f'{shown.split}-{shown.pair_id}')}.jpg"
+        draw_comparison(tiles, self.folder / name)
+        said = "; ".join(tile.title for tile in tiles[2:])
+        yield Figure(
+            f"figures/{name}",
+            f"`{cell(shown.pair_id)}`: {prose(shown.why)}",
+            f"Pair {shown.pair_id}: {said}",
+        )
+
+    def _method(self, rows: pd.DataFrame, stem: str) -> Iterator[Figure]:
+        ordered = _by_error(rows[rows["outcome"] == "ok"])
+        failed = [row for _, row in rows[rows["outcome"] != "ok"].iterrows()]
+        yield from self._matches(ordered[-1:], stem)
+        telling = [("its median pair", row) for row in ordered[len(ordered) // 2 :][:1]]
         telling += [("its first failed pair with pictures", row) for row in failed]
-        yield from self._draw_seen(telling, stem)
+        yield from self._seen(telling, stem)
 
-    def _draw_matches(self, row: pd.Series[Any], stem: str) -> Iterator[Figure]:
-        matches = load_matches(self.run.folder, row["key"])
-        if matches is not None:
-            pair = self.run.dataset.load(self._ref(row))
-            picture = draw_matches(pair.fixed, pair.moving, matches)
-            draw_picture(picture, self.folder / f"{stem}-matches.png")
-            yield Figure(f"figures/{stem}-matches.png")
+    def _matches(self, worst: list[pd.Series[Any]], stem: str) -> Iterator[Figure]:
+        for row in worst:
+            matches = load_matches(self.run.folder, row["key"])
+            if matches is not None:
+                pair = self.run.dataset.load(self._ref(row))
+                picture = draw_matches(pair.fixed, pair.moving, matches)
+                draw_picture(picture, self.folder / f"{stem}-matches.png")
+                method, pair_id = cell(row["method"]), cell(row["pair_id"])
+                caption = f"Matches of `{method}` on its worst pair, `{pair_id}`:"
+                alt = f"Matches of {row['method']}, kept ones green, rejected ones red"
+                yield Figure(f"figures/{stem}-matches.png", caption, alt)
 
-    def _draw_seen(self, rows: Iterable[tuple[str, pd.Series[Any]]], stem: str) -> Iterator[Figure]:
+    def _seen(self, rows: Iterable[tuple[str, pd.Series[Any]]], stem: str) -> Iterator[Figure]:
         """Draw the method's own pictures of the first of these pairs that has any."""
         for label, row in rows:
             pictures = load_pictures(self.run.folder, row["key"]) if row["key"] else {}
@@ -102,15 +131,12 @@ class Gallery:
                 shown = dict(islice(pictures.items(), MAX_PANELS))
                 draw_panels(shown, self.folder / f"{stem}-seen.png")
                 part = "" if len(shown) == len(pictures) else f", first {MAX_PANELS} pictures"
-                caption = f"What `{row['method']}` saw on {label}, `{row['pair_id']}`{part}:"
-                yield Figure(f"figures/{stem}-seen.png", caption)
+                caption = (
+                    f"What `{cell(row['method'])}` saw on {label}, `{cell(row['pair_id'])}`{part}:"
+                )
+                alt = f"{row['method']} on {row['pair_id']}: {', '.join(shown)}"
+                yield Figure(f"figures/{stem}-seen.png", caption, alt)
                 return
-
-    def _example(self, label: str, row: pd.Series[Any]) -> Example:
-        ok = row["outcome"] == "ok"
-        remark = _error_text(row) if ok else row["reason"]
-        transform = self.run.store.transform(row["key"]) if ok else None
-        return Example(label, self.run.dataset.load(self._ref(row)), transform, remark)
 
     def _ref(self, row: pd.Series[Any]) -> PairRef:
         return self.refs[row["split"], row["pair_id"]]
@@ -124,18 +150,7 @@ def _by_error(rows: pd.DataFrame) -> list[pd.Series[Any]]:
     return [row for _, row in rows.sort_values(metric, kind="stable").iterrows()]
 
 
-def _middle(ordered: list[pd.Series[Any]]) -> int:
-    return len(ordered) // 2
-
-
-def _best_median_worst(ordered: list[pd.Series[Any]]) -> list[tuple[str, pd.Series[Any]]]:
-    places = {"best": 0, "median": _middle(ordered), "worst": len(ordered) - 1}
-    # With one or two pairs the same pair would be drawn twice.
-    unique = {place: label for label, place in reversed(places.items())}
-    return [(unique[place], ordered[place]) for place in sorted(unique)]
-
-
-def _error_text(row: pd.Series[Any]) -> str:
+def _error_text(row: dict[Any, Any]) -> str:
     if HEADLINE in row and not pd.isna(row[HEADLINE]):
-        return f"TRE {number(row[HEADLINE])} px"
-    return f"MSE {number(row['mse'], 3)}"
+        return f"{number(row[HEADLINE])} px"
+    return f"MSE {number(row['mse'], 3)}" if "mse" in row else "not scored"

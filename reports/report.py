@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,14 @@ from imedbench.analysis.tables import (
 from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
 from imedbench.core.types import SPLITS
+from imedbench.reports.charts import colours, split_charts
+from imedbench.reports.figures import draw_chart
 from imedbench.reports.formats import number, render
 from imedbench.reports.gallery import Gallery
+from imedbench.reports.plotly import Chart
 
 SEED_METRICS = ("mse", "rmse")
-LANDMARK_METRICS = ("tre_mean", "tre_median", "tre_max")
+_CHARTS = ("cumulative", "risk-coverage", "pareto", "outcomes")  # of the page in Markdown
 
 
 def write_report(run: Run, folder: Path, progress: Progress) -> Path:
@@ -44,24 +48,52 @@ def write_report(run: Run, folder: Path, progress: Progress) -> Path:
         BadInput: when the folder cannot be made.
     """
     table = run.table()
+    make_folder(folder)
+    content = report_content(run, table)
+    colour = colours(list(content["methods"]))
+    figures = Gallery(run, table, folder / "figures").draw(progress)
+    charts = {
+        s.split: _charts(table[table["split"] == s.split], s, colour, folder / "figures")
+        for s in content["splits"]
+    }
+    path = folder / "report.md"
+    page = render("report.md.j2", **content, pairs=_per_pair(table), figures=figures, charts=charts)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _charts(
+    table: pd.DataFrame, split: SplitResult, colour: dict[str, str], folder: Path
+) -> list[tuple[Chart, str]]:
+    """Draw the charts of the Markdown page, and say where each is."""
+    drawn = []
+    for chart in split_charts(table, split, colour):
+        if chart.name in _CHARTS:
+            name = f"{split.split}-chart-{chart.name}.png"
+            draw_chart(chart, folder / name)
+            drawn.append((chart, f"figures/{name}"))
+    return drawn
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a page.
+
+    Raises:
+        BadInput: when it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
-    figures = Gallery(run, table, folder / "figures").draw(progress)
-    path = folder / "report.md"
-    path.write_text(
-        render("report.md.j2", **_content(run, table), figures=figures), encoding="utf-8"
-    )
-    return path
 
 
-def _content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+def report_content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    """Collect what every kind of page says of a run."""
     rows = summarise(table)
     by_split = {split: [row for row in rows if row.split == split] for split in SPLITS}
     splits = [judge_split(table, found) for found in by_split.values() if found]
     ranks = {s.split: protocol_ranks(run.store, table[table["split"] == s.split]) for s in splits}
-    seen = (*SEED_METRICS, *LANDMARK_METRICS)
+    seen = (*SEED_METRICS, HEADLINE)
     return {
         "dataset": run.dataset.info,
         "incomplete": incomplete(table),
@@ -69,10 +101,9 @@ def _content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "headlines": {s.split: headline(s) for s in splits},
         "failures": failure_reasons(table),
         "methods": run.store.methods(),
-        "pairs": _per_pair(table),
         "warnings": run.warnings(),
+        "remarks": run.remarks(),
         "ranks": {split: found for split, found in ranks.items() if found is not None},
-        "landmarks": LANDMARK_METRICS,
         "others": [metric_info(m) for m in metric_names(table) if m not in seen],
         "protocols": PROTOCOLS,
         "provenance": run.settings["provenance"],
@@ -121,24 +152,18 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
 
 def _per_pair(table: pd.DataFrame) -> list[dict[str, Any]]:
     """One row a split and pair, one cell a method; the metric is the one its pairs have."""
-    rows = []
-    methods = list(dict.fromkeys(table["method"]))
-    for (split, pair_id), part in table.groupby(["split", "pair_id"], sort=False):
-        known = HEADLINE in part and part[f"{HEADLINE}|identity"].notna().any()
-        metric = HEADLINE if known else "mse"
-        cells = part.set_index("method")
-        rows.append(
-            {
-                "split": split,
-                "pair_id": pair_id,
-                "metric": "TRE px" if known else "MSE",
-                "values": {m: _pair_cell(cells.loc[m], metric) for m in methods},
-            }
-        )
-    return rows
-
-
-def _pair_cell(row: pd.Series[Any], metric: str) -> str:
-    if row["outcome"] != "ok":
-        return str(row["outcome"]).replace("_", " ")
-    return number(row.get(metric), 2 if metric == HEADLINE else 3)
+    nothing = pd.Series(math.nan, index=table.index)
+    tre, mse = table.get(HEADLINE, nothing), table.get("mse", nothing)
+    known = table.get(f"{HEADLINE}|identity", nothing).notna()
+    error = tre.map(number).where(known, mse.map(lambda value: number(value, 3)))
+    text = error.where(table["outcome"] == "ok", table["outcome"].str.replace("_", " "))
+    metric = known.map({True: "TRE px", False: "MSE"})
+    shown = table.assign(text=text, metric=metric)
+    keys = ["split", "pair_id", "metric"]
+    wide = shown.pivot_table(
+        index=keys, columns="method", values="text", aggfunc="first", sort=False
+    )
+    return [
+        dict(zip(keys, key, strict=True)) | {"values": dict(zip(wide.columns, cells, strict=True))}
+        for key, cells in zip(wide.index, wide.fillna("–").to_numpy(), strict=True)
+    ]

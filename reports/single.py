@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from imedbench.core.errors import BadInput
-from imedbench.core.images import write_image
 from imedbench.core.transforms import Transform
 from imedbench.core.types import Image, Outcome
 from imedbench.reports.pictures import checkerboard, overlay, warped
+from imedbench.runs.output import check_target, encode_picture, write_file
 
 FILES = ("warped.png", "overlay.png", "checkerboard.png", "transform.json")
+
+
+def check_folder(folder: Path, inputs: Sequence[Path], *, force: bool) -> None:
+    """Make sure that a result can be written.
+
+    Args:
+        folder: where to.
+        inputs: files that are never overwritten.
+        force: whether an older result may be replaced.
+
+    Raises:
+        BadInput: when it cannot.
+    """
+    for name in FILES:
+        check_target(folder / name, force=force, inputs=inputs, root=folder)
 
 
 def write_result(
@@ -41,20 +56,14 @@ def write_result(
     """
     if outcome is not Outcome.OK or fixed_from_moving is None:
         return []
-    for name in FILES:
-        if (folder / name).is_symlink():
-            raise BadInput(f"{folder / name}: a link; it is not written through, remove it first")
     pictures = {
         "warped.png": warped(fixed, moving, fixed_from_moving),
         "overlay.png": overlay(fixed, moving, fixed_from_moving),
         "checkerboard.png": checkerboard(fixed, moving, fixed_from_moving),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
-    for name, picture in pictures.items():
-        write_image(folder / name, picture)
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-    (folder / "transform.json").write_text(text, encoding="utf-8")
-    return [str(folder / name) for name in (*pictures, "transform.json")]
+    contents = {name: encode_picture(folder / name, picture) for name, picture in pictures.items()}
+    contents["transform.json"] = text.encode()
+    for name, content in contents.items():
+        write_file(folder / name, content)
+    return [str(folder / name) for name in contents]

@@ -201,6 +201,8 @@ def test_lists(cli: Cli) -> None:
         listed = json.loads(cli("list", kind, "--json").out)
         assert {"name", "summary"} <= listed[0].keys()
         assert [row["name"] for row in listed] == sorted(row["name"] for row in listed)
+    assert "memo-success-v1" in table_rows(cli("list", "protocols").out)
+    assert "10 px" in cli("info", "memo-success-v1").out
     assert cli("list", "things").code == 2
 
 
@@ -229,7 +231,10 @@ def test_info_tells_facts_and_options(cli: Cli) -> None:
     assert facts["kind"] == "method"
     assert {o["name"]: o["default"] for o in facts["options"]}["model"] == "homography"
     root = json.loads(cli("info", "manifest", "--json").out)["options"]
-    assert root == [{"name": "root", "type": "Path", "default": "needed"}]
+    assert root == [
+        {"name": "root", "type": "Path", "default": "needed"},
+        {"name": "transfer_weights", "type": "Path | none", "default": None},
+    ]
     wrapped = cli("info", "vessel+sift")
     assert "ratio" in wrapped.out
     assert "on maps of vessels" in wrapped.out
@@ -289,7 +294,7 @@ def test_register_writes_its_four_files(
     assert warped.shape == fixed.shape
     inner = np.s_[20:-20, 20:-20, 1]
     assert np.abs(warped[inner].astype(float) - fixed[inner]).mean() < 4
-    as_json = json.loads(cli("register", *images, "-m", "sift", "-o", out, "--json").out)
+    as_json = json.loads(cli("register", *images, "-m", "sift", "-o", out, "--force", "--json").out)
     assert as_json["outcome"] == "ok"
     assert len(as_json["files"]) == 4
 

@@ -1,98 +1,103 @@
-"""The report's system: which image is transferred, which one the network takes for its source."""
+"""The joint network as a method, on synthetic pairs whose truth is exact."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
-from imedbench.core.types import Image
-from imedbench.methods import imed_joint, weights
-from imedbench.methods.networks.arbicon import Warp
-from imedbench.methods.networks.joint import JointNetwork
+from imedbench.core.stages import collect_stages
+from imedbench.core.types import Image, ImagePair, Registration
+from imedbench.datasets.synthetic.pairs import make_pair
+from imedbench.methods.imed_joint import ACCEPTED, ImedJoint
+from imedbench.methods.joint_report import ReportJoint
 
-SIZE = 44
-
-
-class NoDisplacement(nn.Module):
-    def forward(self, descriptor: Tensor, points: Tensor) -> Tensor:
-        return torch.zeros_like(points)
+SEEDS = (11, 12, 13)
 
 
-class Known(JointNetwork):
-    """Always finds that the source lies an eighth of the square to the right."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            widths=(2, 4, 4),
-            grid=11,
-            descriptor=8,
-            consensus=(2,),
-            generator_width=2,
-            generator_blocks=1,
-        )
-        self.sources: list[Tensor] = []
-
-    def register(self, source: Tensor, target: Tensor) -> Warp:
-        self.sources.append(source)
-        return Warp(
-            affine=torch.tensor([[[1.0, 0.0, 0.25], [0.0, 1.0, 0.0]]]),
-            descriptor=torch.zeros(1, 1),
-            predictor=NoDisplacement(),  # type: ignore[arg-type]
-            correlation=torch.zeros(1, 2, 2, 2, 2),
-        )
-
-
-@pytest.fixture
-def method(monkeypatch: pytest.MonkeyPatch) -> imed_joint.ImedJoint:
-    torch.manual_seed(0)
-    card = weights.Card(architecture="joint:JointNetwork", arguments={}, task="joint")
-    monkeypatch.setattr(weights, "read_card", lambda name: card)
-    monkeypatch.setattr(weights, "load", lambda name: Known().eval())
-    found = imed_joint.ImedJoint(transfer_size=64)
+@pytest.fixture(scope="module")
+def method() -> ImedJoint:
+    found = ImedJoint()
     found.prepare("cpu")
     return found
 
 
-def picture(*, dark: bool) -> Image:
-    """A lattice of thin vessels on grey ground, 160×160."""
-    y, x = np.mgrid[:160, :160]
-    lines = np.exp(-(((x % 30) - 15) ** 2) / 8) + np.exp(-(((y % 40) - 20) ** 2) / 8)
-    return Image(np.clip(120 + (-60 if dark else 60) * lines, 0, 255).astype(np.uint8))
+@pytest.fixture(scope="module")
+def pairs() -> list[ImagePair]:
+    return [make_pair(seed, "imed") for seed in SEEDS]
 
 
-CF, OCTA = picture(dark=True), picture(dark=False)
+def error_px(answer: Registration, pair: ImagePair, moved: np.ndarray | None = None) -> float:
+    """Mean distance of the landmarks, whose moving ones may have been moved by 2×3 ``moved``."""
+    assert answer.fixed_from_moving is not None, answer.reason
+    moving, fixed = pair.truth.moving_points, pair.truth.fixed_points
+    assert moving is not None
+    assert fixed is not None
+    if moved is not None:
+        moving = moving @ moved[:, :2].T + moved[:, 2]
+    left = answer.fixed_from_moving.apply(moving) - fixed
+    return float(np.linalg.norm(left, axis=1).mean())
 
 
-@pytest.mark.parametrize(
-    ("fixed", "moving", "transferred", "source"),
-    [
-        (CF, OCTA, {"fixed"}, "fixed"),
-        (OCTA, CF, {"moving"}, "moving"),
-        (CF, CF, {"fixed", "moving"}, "moving"),
-        (OCTA, OCTA, set(), "moving"),
-    ],
-    ids=["cf-octa", "octa-cf", "cf-cf", "octa-octa"],
-)
-def test_roles(
-    method: imed_joint.ImedJoint, fixed: Image, moving: Image, transferred: set[str], source: str
+def test_small_motion_is_found_from_the_first_start(
+    method: ImedJoint, pairs: list[ImagePair]
 ) -> None:
-    answer = method.register(fixed, moving)
-    fakes = {name for name in answer.diagnostics.images if name.startswith("fake")}
-    assert fakes == {f"fake_octa_{side}" for side in transferred}
-    assert answer.fixed_from_moving is not None
-    # The source lies 20 of 160 px to the right of the target.
-    expected = 60.0 if source == "fixed" else 20.0
-    np.testing.assert_allclose(
-        answer.fixed_from_moving.apply([[40.0, 30.0]]), [[expected, 30.0]], atol=1e-2
-    )
+    for pair in pairs:
+        answer = method.register(pair.fixed, pair.moving)
+        assert error_px(answer, pair) < 2.0
+        assert answer.confidence is not None
+        assert answer.confidence > ACCEPTED
+        assert answer.diagnostics.values["start"] == 0
 
 
-def test_the_network_runs_as_often_as_it_is_told(method: imed_joint.ImedJoint) -> None:
-    method.passes = 3
-    method.register(CF, OCTA)
-    net = method._net
-    assert isinstance(net, Known)
-    assert len(net.sources) == 3
-    assert net.sources[0].shape == (1, 1, SIZE, SIZE)
+@pytest.mark.parametrize(("turn", "zoom"), [(180.0, 1.0), (-100.0, 0.7)])
+def test_turned_and_zoomed_images_are_found_from_other_starts(
+    method: ImedJoint, pairs: list[ImagePair], turn: float, zoom: float
+) -> None:
+    pair = pairs[0]
+    matrix = cv2.getRotationMatrix2D((255.5, 255.5), turn, zoom)
+    moving = Image(cv2.warpAffine(pair.moving.pixels, matrix, (512, 512)), "octa")
+    answer = method.register(pair.fixed, moving)
+    assert error_px(answer, pair, matrix) < 4.0
+    assert answer.diagnostics.values["start"] != 0
+
+
+def test_other_eyes_are_refused(method: ImedJoint, pairs: list[ImagePair]) -> None:
+    for fixed, moving in zip(pairs, pairs[1:] + pairs[:1], strict=True):
+        answer = method.register(fixed.fixed, moving.moving)
+        assert answer.fixed_from_moving is None
+        assert answer.reason.startswith("confidence")
+
+
+def test_without_the_self_check_something_is_always_answered(pairs: list[ImagePair]) -> None:
+    unchecked = ImedJoint(selfcheck=False, starts=False)
+    unchecked.prepare("cpu")
+    answer = unchecked.register(pairs[0].fixed, pairs[1].moving)
+    assert answer.confidence is not None
+
+
+def test_stages_are_named(method: ImedJoint, pairs: list[ImagePair]) -> None:
+    with collect_stages() as times:
+        method.register(pairs[0].fixed, pairs[0].moving)
+    assert list(times.milliseconds) == ["normalise", "coarse", "fine"]
+
+
+def test_images_of_other_shapes(method: ImedJoint, pairs: list[ImagePair]) -> None:
+    """The moving image in another size and cut, as another device would export it."""
+    pair = pairs[0]
+    matrix = np.array([[1.25, 0.0, 0.125], [0.0, 1.25, -39.875]])
+    moving = Image(cv2.warpAffine(pair.moving.pixels, matrix, (640, 560)), "octa")
+    assert error_px(method.register(pair.fixed, moving), pair, matrix) < 3.0
+
+
+def test_the_report_s_network_is_an_option() -> None:
+    report = ImedJoint(network="report")
+    assert isinstance(report._report, ReportJoint)
+    assert report.info.name == "imed-joint"
+    assert report.info.weights != ImedJoint().info.weights
+
+
+def test_the_modality_transfer_is_an_option(pairs: list[ImagePair]) -> None:
+    transferred = ImedJoint(transfer=True)
+    transferred.prepare("cpu")
+    assert error_px(transferred.register(pairs[0].fixed, pairs[0].moving), pairs[0]) < 4.0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imedbench.core.datasets import MissingSplit, open_dataset
+from imedbench.core.datasets import open_dataset
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
 from imedbench.core.transforms import Affine
@@ -119,18 +119,20 @@ def test_a_pair_without_annotation_has_none(root: Path) -> None:
 
 
 def test_fakes_make_the_single_modal_split(root: Path) -> None:
-    dataset = Imed(root=root)
-    with pytest.raises(MissingSplit, match="fake_OCTA"):
-        dataset.refs("single-modal")
     (root / "fake_OCTA").mkdir()
     write_image(root / "fake_OCTA" / "114fake.png", picture(9, CF_SHAPE))
-    (ref,) = dataset.refs("single-modal")
-    assert (ref.pair_id, ref.fixed_modality) == ("114", "octa")
-    np.testing.assert_array_equal(dataset.load(ref).fixed.pixels, picture(9, CF_SHAPE))
+    dataset = Imed(root=root)
+    refs = {ref.pair_id: ref for ref in dataset.refs("single-modal")}
+    assert refs.keys() == {ref.pair_id for ref in dataset.refs("multi-modal")}
+    brought, made = refs["114"], refs["112"]
+    assert brought.note == ""
+    np.testing.assert_array_equal(dataset.load(brought).fixed.pixels, picture(9, CF_SHAPE))
+    assert "translated by cf_to_octa" in made.note
+    assert dataset.load(made).fixed.shape == CF_SHAPE[:2]
 
 
 def test_checking_tells_of_mirrors(root: Path) -> None:
-    result = check_dataset(Imed(root=root), NullProgress())
+    result = check_dataset(Imed(root=root), {}, NullProgress())
     assert "mirror images of one eye, kept in one group: 112/113" in result.remarks
     assert result.rows()[0][:4] == ["multi-modal", "6", "5", "2 / 4"]
 

@@ -84,11 +84,11 @@ def test_what_is_wrong_is_named(pairs: Path) -> None:
     with pytest.raises(BadInput, match="zooms: 2 given for 1"):
         read_retinas([pairs], "train", (1.0, 2.0), "", "vessels")
     (pairs / "marks.csv").write_text("moving_x,moving_y,fixed_x,fixed_y\n1,2,3,4\n")
-    with pytest.raises(BadInput, match=r"marks.csv: 1×4 numbers"):
+    with pytest.raises(BadInput, match=r"marks.csv: 1 landmarks"):
         read_retinas([pairs], "train", (1.0,), "", "vessels")
     (pairs / "marks.csv").unlink()
-    with pytest.raises(BadInput, match=r"marks.csv: landmarks cannot be read"):
+    with pytest.raises(BadInput, match=r"landmarks marks.csv does not exist"):
         read_retinas([pairs], "train", (1.0,), "", "vessels")
     (pairs / "pairs.csv").write_text("pair_id,split,fixed\na,train,octa.png\n")
-    with pytest.raises(BadInput, match=r"pairs.csv: no column landmarks, moving"):
+    with pytest.raises(BadInput, match=r"no column moving"):
         read_retinas([pairs], "train", (1.0,), "", "vessels")

@@ -51,6 +51,9 @@ def load_all(path: Path) -> None:
     dataset = Manifest(root=path)
     for ref in dataset.refs("multi-modal"):
         dataset.load(ref)
+    if "fake_octa" in path.read_text():
+        for ref in dataset.refs("single-modal"):
+            dataset.load(ref)
 
 
 def test_a_full_row_is_read_whole(write: Write) -> None:
@@ -108,7 +111,10 @@ def test_spreadsheet_files_are_read(write: Write) -> None:
         ([HEADER, ",cf.png,octa.png"], "line 2: pair_id is empty"),
         ([HEADER, "a,cf.png,"], "line 2: moving is empty"),
         ([HEADER, "a,cf.png,gone.png"], "line 2: moving gone.png does not exist"),
-        ([f"{HEADER},split", "a,cf.png,octa.png,val"], "line 2: split is 'val'; say train or test"),
+        (
+            [f"{HEADER},split", "a,cf.png,octa.png,val"],
+            "line 2: subset is 'val'; say",
+        ),
         ([f"{HEADER},spacing_um", "a,cf.png,octa.png,wide"], "line 2: spacing_um is 'wide'"),
         ([f"{HEADER},spacing_um", "a,cf.png,octa.png,inf"], "line 2: spacing_um is 'inf'"),
         ([f"{HEADER},spacing_um", "a,cf.png,octa.png,0"], "line 2: spacing_um is '0'"),
@@ -180,13 +186,13 @@ def test_checking_tells_what_is_there_and_what_is_missing(write: Write) -> None:
         "a,cf.png,octa.png,train,points.csv,cf,octa",
         "b,cf.png,octa.png,test,,cf,octa",
     )
-    result = check_dataset(Manifest(root=path), NullProgress())
-    (row,) = result.rows()
-    assert row == ["multi-modal", "2", "2", "1 / 1", "cf ← octa", "30×20", "1 of 2"]
+    result = check_dataset(Manifest(root=path), {}, NullProgress())
+    multi, single = result.rows()
+    assert multi == ["multi-modal", "2", "2", "1 / 1", "cf ← octa", "30×20", "1 of 2"]
+    assert single[:5] == ["single-modal", "2", "2", "1 / 1", "octa ← octa"]
     remarks = "\n".join(result.remarks)
-    assert "no row has a fake_octa" in remarks
     assert "1 pair has no landmarks" in remarks
     assert "name eyes in group" in remarks
-    (split,) = result.as_dict()["splits"]
+    split = result.as_dict()["splits"][0]
     assert split["modalities"] == {"cf ← octa": 2}
     assert split["eyes"] == ["a", "b"]

@@ -11,8 +11,8 @@ import pytest
 
 from imedbench.core.images import read_image
 from imedbench.core.transforms import Affine
-from imedbench.core.types import Image, ImagePair, Matches
-from imedbench.reports.figures import Example, draw_examples, draw_picture
+from imedbench.core.types import Image, Matches
+from imedbench.reports.figures import Tile, draw_comparison, draw_picture
 from imedbench.reports.formats import cell, interval, number, p_value
 from imedbench.reports.pictures import TILES, checkerboard, colour, draw_matches, overlay, warped
 
@@ -97,15 +97,14 @@ def test_many_matches_are_thinned_and_none_are_no_trouble() -> None:
     )
 
 
-def test_a_figure_has_a_row_an_example(tmp_path: Path) -> None:
-    pair = ImagePair("p|1", vessels(), Image(np.zeros((90, 70, 3), np.uint8) + np.uint8(40)))
-    one = Example("worst", pair, Affine.identity(), "TRE 1.00 px")
-    failed = Example("failed", pair, None, "a very long reason " * 30)
+def test_a_comparison_has_tiles_wide_enough_to_see_vessels(tmp_path: Path) -> None:
+    picture = np.full((90, 70, 3), 40, np.uint8)
+    tiles = [Tile("a very long title " * 30, picture), Tile("failed", None)]
     sizes = []
-    for examples in ([one], [one, failed]):
-        draw_examples(examples, tmp_path / "figure.png")
+    for n in (2, 4):
+        draw_comparison((tiles * 2)[:n], tmp_path / "figure.png")
         sizes.append(read_image(tmp_path / "figure.png").size)
-    assert sizes[0][0] == sizes[1][0] < 1200
+    assert sizes[0][0] == sizes[1][0] >= 3 * 400
     assert sizes[1][1] == 2 * sizes[0][1]
 
 

@@ -67,7 +67,7 @@ def test_without_the_package_its_names_are_unknown() -> None:
     ended = imedbench("info", "centroids")
     assert ended.returncode == 2
     assert ended.stderr.startswith(
-        "error: there is no method, data set or metric named 'centroids'"
+        "error: there is no method, data set, metric or protocol named 'centroids'"
     )
     assert ended.stderr.count("\n") == 1
 

@@ -252,7 +252,10 @@ def test_the_table_of_a_run_is_whole_at_80_columns(
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert max(map(len, ran.stdout.splitlines())) <= 80
+    *lines, last = ran.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last == f"Page: {folder / 'report.html'}", "to be copied, so on one line"
+    assert "no method has a lower mean TRE" in ran.stdout
     shown = {
         (row["split"], row["method"]): row
         for row in json.loads(cli("score", folder, "--metrics", "mse,tre_mean", "--json").out)[

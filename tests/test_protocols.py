@@ -149,6 +149,32 @@ def test_without_categories_there_is_one_area() -> None:
     assert figures["auc"] == figures["mauc"] == pytest.approx(24 / 25)
 
 
+def test_mean_landmark_error_by_category_with_and_without_the_bad_pair() -> None:
+    bad = pair("P37_1_2", [8.0], "P")
+    result = PROTOCOLS["fire-mle-v1"].evaluate([*FIRE[:4], bad])
+    assert result.figures == pytest.approx(
+        {
+            "mle": (1.5 + 45 + 12) / 3,
+            "mle_A": math.nan,
+            "mle_P": 12,
+            "mle_S": (1.5 + 45) / 2,
+            "mle_with_P37": (1.5 + 45 + 12 + 8) / 4,
+            "failed": 0.2,
+        },
+        nan_ok=True,
+    )
+
+
+def test_success_is_an_error_below_ten_pixels() -> None:
+    evidence = [pair("a", [1.0, 7.0]), pair("b", [9.0, 11.0]), pair("c", [10.0]), pair("d", None)]
+    memo = PROTOCOLS["memo-success-v1"].evaluate(evidence)
+    assert memo.figures["success"] == 0.25, "√101 px is beyond 10"
+    assert memo.figures["rmse_of_successes"] == pytest.approx(5)
+    redfeat = PROTOCOLS["redfeat-srr-v1"].evaluate([pair("a", [1.0, 7.0]), pair("b", [9.0, 10.0])])
+    assert redfeat.figures["success"] == 1
+    assert redfeat.figures["mean_of_successes"] == pytest.approx((4 + 9.5) / 2)
+
+
 # IMED
 
 

@@ -101,14 +101,15 @@ def rows_under(page: Path, title: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in cells}
 
 
+def seen(page: Path, caption: str) -> np.ndarray:
+    """The figure under a caption, grey."""
+    link = page.read_text().split(f"\n{caption}\n\n")[1].splitlines()[0]
+    file = link[link.rindex("(") + 1 : -1]
+    return read_image(page.parent / file).grey()
+
+
 def test_the_median_pair_is_shown_as_its_method_saw_it(page: Path) -> None:
-    entry = page.read_text().split("\n`painter`\n")[1].split("\n`painter:")[0]
-    *_, caption, link = entry.strip().splitlines()[0::2]
-    assert caption == "What `painter` saw on its median pair, `p2`:"
-    file = "figures/multi-modal-painter-seen.png"
-    assert link == f"![painter, multi-modal]({file})"
-    assert "figures/multi-modal-painter.png" in entry.split(caption)[0]
-    figure = read_image(page.parent / file).grey()
+    figure = seen(page, "What `painter` saw on its median pair, `p2`:")
     height, width = figure.shape
     for column in (width // 4, 3 * width // 4):
         assert abs(int(figure[2 * height // 3, column]) - 2 * GREY) <= 1, "the pair off by 2 px"
@@ -119,9 +120,8 @@ def test_a_method_that_only_fails_shows_its_first_failure_with_pictures(page: Pa
         "What `painter:give_up=on:panels=8` saw on its first failed pair with pictures, `p1`,"
         " first 6 pictures:"
     )
-    assert f"\n{caption}\n" in page.read_text()
-    figure = read_image(page.parent / "figures/multi-modal-painter-give-up-on-panels-8-seen.png")
-    middle = figure.grey()[2 * figure.shape[0] // 3].astype(int)
+    figure = seen(page, caption)
+    middle = figure[2 * figure.shape[0] // 3].astype(int)
     painted = abs(middle - GREY) <= 1
     assert (np.diff(painted.astype(int)) == 1).sum() == 6
 

@@ -144,3 +144,18 @@ def test_quantile_of_ties_nothing_and_nan() -> None:
     assert np.isnan(quantile_interval(np.array([1.0, np.nan]), 0.5).estimate)
     with pytest.raises(ContractError):
         quantile_interval(np.arange(3.0), 1.0)
+
+
+def test_with_many_groups_the_normal_interval_is_the_bootstraps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from imedbench.analysis.statistics import intervals
+
+    values = np.random.default_rng(3).exponential(2, 3000)
+    groups = [f"eye-{i // 2}" for i in range(3000)]
+    quick = bootstrap_mean(values, groups)
+    monkeypatch.setattr(intervals, "MANY_GROUPS", 10_000)
+    slow = bootstrap_mean(values, groups)
+    width = slow.high - slow.low
+    assert quick.estimate == slow.estimate
+    assert (quick.low, quick.high) == pytest.approx((slow.low, slow.high), abs=0.05 * width)

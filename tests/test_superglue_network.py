@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imedbench.methods.networks.checkpoints import superglue_state
+from imedbench.methods.networks.keypoints import Keypoints
 from imedbench.methods.networks.sinkhorn import log_assignment, sinkhorn_potentials
 from imedbench.methods.networks.superglue import (
     SuperGlue,
     SuperGlueConfig,
     mutual_matches,
 )
-from imedbench.methods.networks.superpoint import Keypoints
 
 TOLERANCE = 1e-4
 

@@ -11,14 +11,14 @@ import torch
 from scipy import ndimage
 
 from imedbench.methods.networks.checkpoints import superpoint_state
-from imedbench.methods.networks.superpoint import (
+from imedbench.methods.networks.keypoints import (
     Detection,
-    SuperPoint,
     pick_keypoints,
     sample_descriptors,
     score_map,
     suppress_neighbours,
 )
+from imedbench.methods.networks.superpoint import SuperPoint
 
 TOLERANCE = 1e-4
 

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imedbench.core.errors import BadInput
+from imedbench.methods.networks.keypoints import Keypoints, match_mutually, score_map
 from imedbench.methods.networks.losses.keypoints import (
     assignment_loss,
     cell_labels,
     contrastive_loss,
     true_assignment,
 )
-from imedbench.methods.networks.superpoint import Keypoints, SuperPoint, match_mutually, score_map
+from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.training.matched_views import (
     Style,
     Subject,

@@ -82,8 +82,8 @@ def method(monkeypatch):
     card = weights.Card(
         architecture="cyclegan:Generator", arguments={}, task="t", trained_on=("b/train",)
     )
-    monkeypatch.setattr(weights, "read_card", lambda name: card)
-    monkeypatch.setattr(weights, "load", lambda name: Negative())
+    monkeypatch.setattr(weights, "read_card", lambda name, *_: card)
+    monkeypatch.setattr(weights, "load", lambda name, *_: Negative())
     found = transfer.ModalityTransfer(Remembers(), transfer_size=100)
     found.prepare("cpu")
     return found

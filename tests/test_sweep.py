@@ -48,7 +48,7 @@ def test_page_has_a_row_a_point_and_its_curve(tmp_path: Path) -> None:
         for method, tre, failures in (("a", 1.5, 0), ("b", np.inf, 4))
     ]
     page = write_sweep("rotation", points, tmp_path).read_text()
-    assert "| 10 | `b` | 75% |" in page
+    assert "| 10 | `b` | 75 % |" in page
     assert "4 of 4 | ∞ |" in page
     assert (tmp_path / "sweep.png").stat().st_size > 5000
 

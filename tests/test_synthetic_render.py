@@ -1,14 +1,16 @@
 """The rendered images: geometry against closed form, looks against what each device shows."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from imedbench.core.transforms import Homography
 from imedbench.datasets.synthetic.drawing import Strokes, draw, fill
 from imedbench.datasets.synthetic.fundus import Fundus
-from imedbench.datasets.synthetic.lesions import KINDS, make_lesions
+from imedbench.datasets.synthetic.lesions import LesionKind, make_lesions
 from imedbench.datasets.synthetic.randomness import derived_seed, stream
-from imedbench.datasets.synthetic.render import MODALITIES, Modality, render
+from imedbench.datasets.synthetic.render import Modality, render
 from imedbench.datasets.synthetic.textures import TILE_PX, _surface, noise, sample
 from imedbench.datasets.synthetic.tree import make_eye
 from imedbench.datasets.synthetic.view import View, dense_map
@@ -84,7 +86,7 @@ def test_noise_is_normalised() -> None:
 
 
 def test_lesions_of_a_light_case_are_among_those_of_a_heavy_one() -> None:
-    for kind in KINDS:
+    for kind in get_args(LesionKind):
         light, heavy = make_lesions(3, kind, 0.5), make_lesions(3, kind, 2.0)
         assert len(light) < len(heavy)
         for a, b in zip(light, heavy, strict=False):
@@ -92,7 +94,7 @@ def test_lesions_of_a_light_case_are_among_those_of_a_heavy_one() -> None:
         assert make_lesions(3, kind, 0.0) == []
 
 
-@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("modality", get_args(Modality))
 @pytest.mark.parametrize("width_mm", [3.0, 6.0, 13.0])
 def test_vessels_stand_out_the_right_way(modality: Modality, width_mm: float) -> None:
     """Bright on OCTA and angiograms, dark on photographs, as seen against their surroundings."""

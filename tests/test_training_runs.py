@@ -19,7 +19,7 @@ from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.networks.arbicon import Warp
 from imedbench.methods.networks.correlation import cosine_correlation
-from imedbench.methods.training import arbicon, cyclegan, joint, segmentation
+from imedbench.methods.training import arbicon, cyclegan, joint_report, segmentation
 from imedbench.methods.training.config import TrainingConfig, read_config
 from imedbench.methods.training.image_pool import ImagePool
 from imedbench.methods.training.loop import train
@@ -253,7 +253,8 @@ def test_rates_of_cyclegan_fall_over_the_second_half(data: list[Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "readout"), [("arbicon", "flat"), ("joint", "flat"), ("joint", "offsets")]
+    ("kind", "readout"),
+    [("arbicon", "flat"), ("joint-report", "flat"), ("joint-report", "offsets")],
 )
 def test_registration_trainings_run(
     kind: str, readout: str, data: list[Path], tmp_path: Path
@@ -266,7 +267,7 @@ def test_registration_trainings_run(
         )
         train(arbicon.build, config, data, tmp_path)
     else:
-        config = joint.JointConfig(
+        config = joint_report.ReportConfig(
             **TINY,
             **sizes,
             readout=readout,
@@ -274,7 +275,7 @@ def test_registration_trainings_run(
             segmentation_weights="",
             validation_pairs=2,
         )
-        train(joint.build, config, data, tmp_path)
+        train(joint_report.build, config, data, tmp_path)
     net = weights.load(kind, tmp_path)
     output = net(torch.rand(1, 1, 22, 22), torch.rand(1, 1, 22, 22))
     warp = output if kind == "arbicon" else output.warp
@@ -284,14 +285,14 @@ def test_registration_trainings_run(
 @pytest.mark.parametrize("readout", ["flat", "offsets"])
 def test_the_joint_network_starts_from_the_shipped_parts(readout: str) -> None:
     size = weights.read_card("arbicon").arguments
-    config = joint.JointConfig(
+    config = joint_report.ReportConfig(
         grid=size["grid"],
         descriptor=size["descriptor"],
         consensus=tuple(size["consensus"]),
         readout=readout,
         registration_weights="arbicon",
     )
-    state = joint.JointTask(config, [[eye_of_lines(), eye_of_lines()]]).net.state_dict()
+    state = joint_report.ReportTask(config, [[eye_of_lines(), eye_of_lines()]]).net.state_dict()
     arbicon_state, vessels = (weights.load(name).state_dict() for name in ("arbicon", "vessels"))
     for ours, theirs in {
         "head.consensus.layers.0.weight": arbicon_state["head.consensus.layers.0.weight"],
@@ -308,7 +309,7 @@ def test_the_joint_network_starts_from_the_shipped_parts(readout: str) -> None:
 
 def test_an_unknown_readout_is_refused() -> None:
     with pytest.raises(BadInput, match="readout must be one of flat, offsets"):
-        joint.JointTask(joint.JointConfig(readout="offset"), [])
+        joint_report.ReportTask(joint_report.ReportConfig(readout="offset"), [])
 
 
 def eye_of_lines() -> Retina:
@@ -329,7 +330,9 @@ def test_every_loss_counts_in_the_total_by_its_weight(kind: str, data: list[Path
         if kind == "arbicon":
             task = arbicon.ArbiconTask(arbicon.ArbiconConfig(**sizes, **factors), folders)
         else:
-            task = joint.JointTask(joint.JointConfig(**sizes, **alone, **factors), folders)
+            task = joint_report.ReportTask(
+                joint_report.ReportConfig(**sizes, **alone, **factors), folders
+            )
         task.log_values = lambda prefix, values, count: logged.update(values)
         sample = {name: value[None] for name, value in task.draw(np.random.default_rng(1)).items()}
         torch.manual_seed(1)
@@ -372,10 +375,10 @@ def test_the_inlier_score_is_highest_for_the_true_warp() -> None:
 def test_registration_losses_of_the_joint_network_are_least_at_the_truth(data: list[Path]) -> None:
     still = {"rotation": 0.0, "scale": 1.0, "shift": 0.0, "bend": 0.0}
     parts = {"transformer_weights": "", "segmentation_weights": ""}
-    config = joint.JointConfig(
+    config = joint_report.ReportConfig(
         widths=(2, 4), grid=11, descriptor=4, consensus=(2,), **still, **parts
     )
-    task = joint.JointTask(
+    task = joint_report.ReportTask(
         config, [[Retina.seen_once(image) for image in read_folder(data[0], "train")]]
     ).eval()
     sample = {name: value[None] for name, value in task.draw(np.random.default_rng(1)).items()}

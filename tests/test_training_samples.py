@@ -194,6 +194,8 @@ def test_test_images_are_never_listed_for_training(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text(
         "pair_id,split,fixed,moving\na,train,a0.png,a1.png\nb,test,b0.png,b1.png\n"
     )
+    for name in ("a0.png", "a1.png"):
+        (tmp_path / name).touch()
     assert list_images(tmp_path, "train") == [tmp_path / "a0.png", tmp_path / "a1.png"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from imedbench.analysis.leaks import leak_warnings
+from imedbench.analysis.leaks import leak_warnings, translation_remarks
 from imedbench.analysis.tables import pair_table
 from imedbench.core.datasets import Dataset, open_dataset
 from imedbench.core.errors import BadInput
@@ -38,7 +38,18 @@ class Run:
 
     def warnings(self) -> list[str]:
         """Say what a reader of any table of this run must know: methods judged on known eyes."""
-        return leak_warnings(self.store.methods(), self.dataset.info.name, self.store.pairs())
+        refs = self.store.pairs()
+        looks = {pair: known.looks.split() for pair, known in self.store.hashes().items()}
+        return leak_warnings(self.store.methods(), self.dataset.info, refs, looks)
+
+    def remarks(self) -> list[str]:
+        """Say what a reader of any table should know of the data, such as who translated it."""
+        methods = self.store.methods().items()
+        imported = [(m, info.summary) for m, info in methods if info and info.family == "imported"]
+        return [
+            *translation_remarks(self.dataset.info, self.store.pairs()),
+            *(f"{method} did not run here: {summary}" for method, summary in imported),
+        ]
 
     def table(self) -> pd.DataFrame:
         """Read one row for each method, split and pair; see `pair_table`."""

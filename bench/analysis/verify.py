@@ -82,7 +82,7 @@ def verify_run(
     rng = np.random.default_rng(seed)
     by_method: dict[str, list[Prediction]] = {}
     for row in run.store.predictions():
-        if row.outcome.is_answer:
+        if row.outcome.is_answer and "imported" not in row.details:
             by_method.setdefault(row.method, []).append(row)
     if not by_method:
         raise BadInput(f"{run.folder}: no rows to verify")

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from imedbench.cli import compare, data, latency, plugins, register, report, run, sweep, train
+from imedbench.cli import (
+    align,
+    check,
+    compare,
+    data,
+    export,
+    imports,
+    latency,
+    new,
+    plugins,
+    register,
+    report,
+    run,
+    score,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="imedbench",
@@ -37,9 +53,14 @@ def _root(
 
 
 app.command("run")(run.run_command)
-app.command("score")(run.score_command)
+app.command("score")(score.score_command)
 app.command("report")(report.report_command)
+app.command("view")(report.view_command)
+app.command("export")(export.export_command)
+app.command("import")(imports.import_command)
 app.command("register")(register.register_command)
+app.command("align")(align.align_command)
+app.command("apply")(align.apply_command)
 app.command("compare")(compare.compare_command)
 app.command("verify")(compare.verify_command)
 app.command("latency")(latency.latency_command)
@@ -47,4 +68,6 @@ app.command("sweep")(sweep.sweep_command)
 app.command("train")(train.train_command)
 app.command("list")(plugins.list_command)
 app.command("info")(plugins.info_command)
+app.command("check")(check.check_command)
+app.command("new")(new.new_command)
 app.add_typer(data.app, name="data")

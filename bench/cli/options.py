@@ -67,6 +67,7 @@ MemoryOption = Annotated[
         show_default=False,
     ),
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 

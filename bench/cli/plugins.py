@@ -16,6 +16,7 @@ class Kind(StrEnum):
     METHODS = "methods"
     DATASETS = "datasets"
     METRICS = "metrics"
+    PROTOCOLS = "protocols"
 
 
 def list_command(
@@ -46,11 +47,13 @@ def list_command(
 
 
 def info_command(
-    name: Annotated[str, typer.Argument(help="A method, data set or metric.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="A method, data set, metric or protocol.", show_default=False)
+    ],
     plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Everything known of one method, data set or metric, with its options.
+    """Tell everything known of one method, data set, metric or protocol, with its options.
 
     Example:
 

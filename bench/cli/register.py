@@ -10,6 +10,7 @@ import typer
 from imedbench.cli.options import (
     AcceptOption,
     DeviceOption,
+    ForceOption,
     JsonOption,
     PluginsOption,
     TimeoutOption,
@@ -32,6 +33,7 @@ def register_command(
     ),
     fixed_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
     moving_modality: Annotated[str, typer.Option(help="cf, octa, fa, ir …")] = "unknown",
+    force: ForceOption = False,
     device: DeviceOption = "cpu",
     timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
@@ -48,19 +50,15 @@ def register_command(
     imedbench register fundus.png octa.png --out aligned
     """
     from imedbench.cli.show import output, print_json, remarks
-    from imedbench.core.errors import BadInput
     from imedbench.core.images import read_image
     from imedbench.core.transforms import to_dict
-    from imedbench.reports.single import FILES, write_result
+    from imedbench.reports.single import check_folder, write_result
     from imedbench.runs.single import register_pair
     from imedbench.runs.wire import WorkerSettings
 
-    for file in FILES:
-        for image in (fixed, moving):
-            if (out / file).exists() and image.exists() and image.samefile(out / file):
-                raise BadInput(f"{image}: would be overwritten; give another --out")
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
+    check_folder(out, (fixed, moving), force=force)
     images = read_image(fixed, fixed_modality), read_image(moving, moving_modality)
     settings = WorkerSettings(method, plugins, check_device(device), warm_up=False)
     result = register_pair(*images, settings, timeout)
@@ -70,6 +68,8 @@ def register_command(
         "reason": result.reason,
         "confidence": result.confidence,
         "latency_ms": result.latency_ms,
+        "fixed_size": images[0].size,
+        "moving_size": images[1].size,
         "fixed_from_moving": result.transform and to_dict(result.transform),
     }
     files = write_result(out, *images, result.transform, facts, result.outcome)

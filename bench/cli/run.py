@@ -1,4 +1,4 @@
-"""`imedbench run` and `imedbench score`."""
+"""`imedbench run`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import typer
 from imedbench.cli.options import (
     MAX_PROCESSES,
     AcceptOption,
-    DataOption,
     DeviceOption,
     JsonOption,
     MemoryOption,
     PluginsOption,
-    RunFolder,
     SplitChoice,
     SubsetChoice,
     TimeoutOption,
@@ -27,14 +25,11 @@ from imedbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from imedbench.analysis.run import Run
-    from imedbench.analysis.tables import MethodSummary
     from imedbench.runs.config import RunConfig
 
 DEFAULT_DATA = "synthetic"
 # Repeatable to the bit, all of them; ecc is not.
 DEFAULT_METHODS = "identity,sift,superpoint-superglue,imed"
-INCOMPLETE = 3  # exit code
 
 
 def run_command(
@@ -57,6 +52,10 @@ def run_command(
     subset: Annotated[
         SubsetChoice, typer.Option(help="Pairs marked train or test, or all of them.")
     ] = SubsetChoice.ALL,
+    transfer_weights: Annotated[
+        Path | None,
+        typer.Option(help="Generator that makes the single-modal split, in place of the shipped."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most this many pairs a split.")
     ] = None,
@@ -86,6 +85,9 @@ def run_command(
         bool,
         typer.Option("--swapped", help="Register each pair both ways, for inverse_consistency."),
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Write report.html at the end.")
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Run methods on pairs, score them and print the table. The same command again resumes.
@@ -96,6 +98,7 @@ def run_command(
 
     imedbench run --data my/pairs.csv --methods identity,sift --out runs/mine
     """
+    from imedbench.core.datasets import with_weights
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
     from imedbench.runs.config import RunConfig, default_folder
@@ -103,7 +106,7 @@ def run_command(
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
     config = RunConfig(
-        data=data,
+        data=with_weights(data, transfer_weights),
         methods=names(methods),
         out=out or default_folder(data),
         splits=SPLITS if split is SplitChoice.BOTH else (cast(Split, split.value),),
@@ -122,33 +125,20 @@ def run_command(
         memory_gib=memory,
     )
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
-    _run(config, chosen, every_split=split is SplitChoice.BOTH, as_json=json)
+    _run(
+        config,
+        chosen,
+        every_split=split is SplitChoice.BOTH,
+        page=page and not json,
+        as_json=json,
+    )
 
 
-def score_command(
-    run: RunFolder,
-    metrics: Annotated[str, typer.Option(help="Comma-separated metrics, or all.")] = "all",
-    data: DataOption = None,
-    plugin: PluginsOption = None,
-    json: JsonOption = False,
+def _run(
+    config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, page: bool, as_json: bool
 ) -> None:
-    """Score stored predictions again, with other metrics or a corrected ground truth.
-
-    Example:
-
-    imedbench score runs/synthetic --metrics tre_mean,dice
-    """
     from imedbench.analysis.run import open_run
-    from imedbench.core.registry import METRICS
-
-    load_plugins(plugin)
-    opened = open_run(run, data)
-    chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
-    _score_and_show(opened, chosen, as_json=json)
-
-
-def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_json: bool) -> None:
-    from imedbench.analysis.run import open_run
+    from imedbench.cli.score import INCOMPLETE, score_and_show
     from imedbench.cli.show import ProgressBar, remarks
     from imedbench.core.datasets import open_dataset
     from imedbench.core.registry import METRICS
@@ -168,88 +158,4 @@ def _run(config: RunConfig, metrics: tuple[str, ...], *, every_split: bool, as_j
     except KeyboardInterrupt:
         remarks.print("interrupted; every finished pair is stored, the same command goes on")
         raise typer.Exit(INCOMPLETE) from None
-    _score_and_show(open_run(config.out, dataset=dataset), metrics, as_json=as_json)
-
-
-def _score_and_show(run: Run, metrics: tuple[str, ...], *, as_json: bool) -> None:
-    from imedbench.analysis.run import score_run
-    from imedbench.analysis.tables import incomplete, pair_table, summarise
-    from imedbench.cli.show import ProgressBar, output, print_json
-
-    with ProgressBar("scoring") as progress:
-        score_run(run, metrics, progress)
-    table = pair_table(run.store)
-    gaps, summaries = incomplete(table), summarise(table)
-    if as_json:
-        content = {
-            "run": str(run.folder),
-            "complete": not gaps,
-            "warnings": run.warnings(),
-            "summary": [summary.as_dict() for summary in summaries],
-            "provenance": run.settings["provenance"],
-        }
-        print_json(content)
-    else:
-        for split in dict.fromkeys(summary.split for summary in summaries):
-            part = [summary for summary in summaries if summary.split == split]
-            _print_split(f"{run.dataset.info.name}, {split}", part)
-        for text, style in [
-            (_licences(run), "dim"),
-            *((f"warning: {warning}", "yellow") for warning in run.warnings()),
-            (_LEGEND, "dim"),
-            (f"Rows in {run.folder}; pictures by: imedbench report {run.folder}", ""),
-        ]:
-            output.print(text, style=style, highlight=False)
-    end_by(gaps)
-
-
-_LEGEND = (
-    "MSE, RMSE: of vessel maps. A failed pair is charged the score of the pair left as it is; 'ok'"
-    " means are over the successes. Latency: median of the calls, timed alone."
-)
-
-
-def _print_split(title: str, rows: list[MethodSummary]) -> None:
-    """Print the seed's table with landmark errors, then the metrics that plugins brought."""
-    from imedbench.analysis.tables import is_built_in
-    from imedbench.cli.show import print_table
-    from imedbench.reports.formats import interval, milliseconds, number
-
-    headers = ["method", "MSE", "RMSE", "failures", "TRE px", "TRE px ok", "latency ms"]
-    cells = [
-        [
-            row.method,
-            number(row.mean("mse"), 3),
-            number(row.mean("rmse"), 3),
-            row.failure_text,
-            number(row.mean("tre_mean")),
-            number(row.means_ok.get("tre_mean")),
-            milliseconds(row.latency_ms),
-        ]
-        for row in rows
-    ]
-    print_table(title, headers, cells)
-    names = dict.fromkeys(name for row in rows for name in row.means if not is_built_in(name))
-    if names:
-        cells = [[r.method, *(interval(r.means.get(n), 3) for n in names)] for r in rows]
-        print_table(f"{title}: other metrics", ["method", *names], cells)
-
-
-def _licences(run: Run) -> str:
-    """Say under which licences the weights of the methods are."""
-    by_method = {
-        spec: info.weights_licence
-        for spec, info in run.store.methods().items()
-        if info is not None and info.weights_licence != "none"
-    }
-    named = ", ".join(f"{spec} {licence}" for spec, licence in by_method.items())
-    return f"Licences of weights: {named or 'no method has any'}."
-
-
-def end_by(gaps: str) -> None:
-    """End with 3, saying why, where a run is incomplete."""
-    from imedbench.cli.show import remarks
-
-    if gaps:
-        remarks.print(f"INCOMPLETE: {gaps}", style="yellow", highlight=False)
-        raise typer.Exit(INCOMPLETE)
+    score_and_show(open_run(config.out, dataset=dataset), metrics, page=page, as_json=as_json)

@@ -16,6 +16,8 @@ class Task(StrEnum):
     CYCLEGAN = "cyclegan"
     ARBICON = "arbicon"
     JOINT = "joint"
+    JOINT_JUDGE = "joint-judge"
+    JOINT_REPORT = "joint-report"
     SUPERPOINT = "superpoint"
     SUPERGLUE = "superglue"
 

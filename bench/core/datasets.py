@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from imedbench.core.decoding import split_page
 from imedbench.core.errors import BadInput
-from imedbench.core.options import PluginSpec
+from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
+from imedbench.core.translation import TranslatorInfo
 from imedbench.core.types import ImagePair, Split
 
 
@@ -28,6 +30,7 @@ class DatasetInfo:
         version: of its content; part of every result's key.
         licence: SPDX name or a short phrase.
         reference: citation or URL.
+        translator: what makes the fixed images of the single-modal split, where they are made.
     """
 
     name: str
@@ -35,6 +38,7 @@ class DatasetInfo:
     version: str = "1"
     licence: str = "unknown"
     reference: str = ""
+    translator: TranslatorInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def file_fingerprint(files: Iterable[Path], *options: object) -> str:
     parts: list[object] = [*options]
     for file in files:
         try:
-            stat = file.stat()
+            stat = split_page(file)[0].stat()
             parts.append((file.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         except OSError:
             parts.append((file.name, "missing"))
@@ -128,12 +132,28 @@ def open_dataset(text: str) -> Dataset:
         Traceback (most recent call last):
         imedbench.core.errors.BadInput: there is no data set named 'no-such-set'; known: ...
     """
-    if is_path(text):
-        return _recognised(Path(text))
-    if "/" in text and ":" not in text:
+    if "/" in text and ":" not in text and not is_path(text):
         raise BadInput(f"{text}: no such file or folder")
-    dataset: Dataset = DATASETS.create(text)
+    dataset: Dataset = DATASETS.create(_recognised(Path(text)) if is_path(text) else text)
     return dataset
+
+
+def with_weights(text: str, transfer_weights: Path | None) -> str:
+    """Add the generator that makes the single-modal split to the spec of a data set.
+
+    Args:
+        text: as for `open_dataset`.
+        transfer_weights: file of the generator; None leaves the spec as it is.
+
+    Raises:
+        BadInput: when the data set is unknown or translates nothing.
+    """
+    if transfer_weights is None:
+        return text
+    spec = _recognised(Path(text)) if is_path(text) else PluginSpec.parse(text)
+    if "transfer_weights" not in option_types(DATASETS.factory(spec.name)):
+        raise BadInput(f"{text}: translates no image, so --transfer-weights means nothing to it")
+    return str(PluginSpec(spec.name, {**spec.options, "transfer_weights": str(transfer_weights)}))
 
 
 def is_path(text: str) -> bool:
@@ -141,12 +161,12 @@ def is_path(text: str) -> bool:
     return text not in DATASETS.names() and Path(text).exists()
 
 
-def _recognised(path: Path) -> Dataset:
+def _recognised(path: Path) -> PluginSpec:
+    """The kind of data set that a path is of."""
     for name in DATASETS.names():
         recognises = getattr(DATASETS.factory(name), "recognises", None)
         if recognises is not None and recognises(path):
-            dataset: Dataset = DATASETS.create(PluginSpec(name, {"root": str(path)}))
-            return dataset
+            return PluginSpec(name, {"root": str(path)})
     raise BadInput(
         f"{path}: no known kind of data set; give a pairs.csv, a folder with one, or say which:"
         f" NAME:root={path}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
+from typing import Any
 
 
 class ImedbenchError(Exception):
@@ -32,6 +34,63 @@ def unusable(path: object, doing: str, error: OSError) -> BadInput:
     """
     kind = BadEnvironment if error.errno in _ENVIRONMENT else BadInput
     return kind(f"{path}: {doing} ({error.strerror or error})")
+
+
+class Mistakes(BadInput):
+    """Several mistakes: ``data check`` lists them all, everybody else names the first.
+
+    Args:
+        messages: one a mistake, at least one.
+        rest: what is right, for somebody who goes on looking.
+    """
+
+    def __init__(self, messages: Sequence[str], rest: Sequence[Any] = ()) -> None:
+        more = len(messages) - 1
+        also = f" (and {more} more; imedbench data check lists them all)" if more else ""
+        super().__init__(messages[0] + also)
+        self.messages, self.rest = tuple(messages), tuple(rest)
+
+
+class Collector:
+    """Goes on after a mistake, so that all of them can be told at once.
+
+    Example:
+        >>> mistakes = Collector()
+        >>> with mistakes:
+        ...     raise BadInput("a.png: no such file")
+        >>> mistakes.messages
+        ['a.png: no such file']
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def add(self, message: str) -> None:
+        """Note a mistake."""
+        self.messages.append(message)
+
+    def __enter__(self) -> Collector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> bool:
+        """Keep the message of a BadInput; let anything else through."""
+        if isinstance(error, BadInput):
+            self.messages += error.messages if isinstance(error, Mistakes) else [str(error)]
+        return isinstance(error, BadInput)
+
+    def raise_any(self, rest: Sequence[Any] = ()) -> None:
+        """Raise what was collected.
+
+        Args:
+            rest: what is right, for somebody who goes on looking.
+
+        Raises:
+            Mistakes: when there were any.
+        """
+        if self.messages:
+            raise Mistakes(self.messages, rest)
 
 
 class ContractError(ImedbenchError):

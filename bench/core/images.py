@@ -1,85 +1,74 @@
-"""Image and mask files."""
+"""Image and mask files as the 8 bits that methods see."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.arrays import Mask
+from imedbench.core.arrays import Mask, Pixels
+from imedbench.core.decoding import Picture, read_picture
 from imedbench.core.errors import BadInput
 from imedbench.core.types import Image
 
 MIN_SIDE = 8  # px; no method finds anything in less
-MAX_PIXELS = 1 << 27  # 11,585 px a side: a run then stays below some 10 GiB
-# OpenCV reads its limit when it is imported.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-_QUIET = threading.Lock()  # two threads that put the terminal back would swap it
+_DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras fill of the 16 of a file
 
 
 def read_image(path: Path, modality: str = "unknown") -> Image:
     """Read a picture as uint8, grey or RGB.
 
-    Sixteen-bit files are scaled to eight bits; transparency is dropped; a colour file whose three
-    channels are equal comes out grey.
+    Sixteen-bit files are scaled by the bits that they use (8, 10, 12, 14 or 16), floats by 0 … 1 or
+    their own range; transparency is dropped; a colour file whose three channels are equal comes out
+    grey; a camera's EXIF orientation is applied; colour profiles are converted to sRGB.
 
     Args:
-        path: any file OpenCV reads.
+        path: of a PNG, TIFF, JPEG or another file that Pillow or OpenCV reads, or a DICOM file;
+            ``scan.tif#2`` is the second page of a TIFF or frame of a DICOM file.
         modality: goes into the image.
 
     Raises:
-        BadInput: when the file is missing or not a picture.
+        BadInput: when the file is missing, not a picture, too large or one of several pages.
     """
-    import cv2
-
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file")
-    try:
-        # Read by Python, so that any path works and OpenCV prints no warning of its own.
-        content = np.fromfile(path, np.uint8)
-        with _quiet_libraries():
-            pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-    except (OSError, cv2.error) as error:
-        cause = _refusal(error) if isinstance(error, cv2.error) else error.strerror
-        raise BadInput(f"{path}: cannot be read ({cause})") from error
-    if pixels is None:
-        raise BadInput(f"{path}: not a picture that can be read; give a PNG, TIFF or JPEG file")
-    if min(pixels.shape[:2]) < MIN_SIDE:
-        raise BadInput(f"{path}: {_wh(pixels.shape)} px; {MIN_SIDE} px a side are the least")
-    if pixels.dtype == np.uint16:
-        pixels = (pixels / 257).round().astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise BadInput(f"{path}: {pixels.dtype} pixels; convert the file to 8 or 16 bits a channel")
-    if pixels.ndim == 3:
-        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3][..., ::-1]
+    picture = read_picture(path)
+    if min(picture.pixels.shape[:2]) < MIN_SIDE:
+        size = "×".join(map(str, picture.pixels.shape[1::-1]))
+        raise BadInput(f"{path}: {size} px; {MIN_SIDE} px a side are the least")
+    pixels, scaling = to_8_bits(picture)
+    note = "; ".join(filter(None, (picture.note, scaling)))
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
-    return Image(np.ascontiguousarray(pixels), modality)
+    return Image(np.ascontiguousarray(pixels), modality, note, picture.spacing_um)
 
 
-def _refusal(error: Exception) -> str:
-    if "MAX_IMAGE_PIXELS" in str(error):
-        return f"more than {MAX_PIXELS} pixels, set OPENCV_IO_MAX_IMAGE_PIXELS to allow it"
-    return "OpenCV refuses it"
+def to_8_bits(picture: Picture) -> tuple[Pixels, str]:
+    """Scale the values of a picture to 0 … 255.
+
+    Returns:
+        uint8 pixels, and what was taken for granted; empty for nothing.
+    """
+    pixels = picture.pixels
+    if pixels.dtype == np.uint8 and picture.bits in (None, 8):
+        return pixels, ""
+    if pixels.dtype.kind in "ui" and pixels.min() >= 0 and pixels.max() < 1 << 16:
+        used = next(depth for depth in _DEPTHS if int(pixels.max()) < 1 << depth)
+        bits = max(picture.bits or used, int(pixels.max()).bit_length())
+        said = "" if picture.bits or bits == 16 else f"16-bit file, {bits} bits used"
+        return _scaled(pixels, 0, (1 << bits) - 1), said
+    finite = np.isfinite(pixels)
+    low, high = (float(f(pixels[finite])) for f in (np.min, np.max)) if finite.any() else (0, 1)
+    if low >= 0 and high <= 1:
+        low, high = 0, 1
+    kind = f"{pixels.dtype} file, {low:g} … {high:g} shown as 0 … 255"
+    lost = "" if finite.all() else f"; {(~finite).sum()} values are not finite and shown as black"
+    return _scaled(np.where(finite, pixels, low), low, high), kind + lost
 
 
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep off the terminal what libpng and libtiff print past OpenCV's own log."""
-    with _QUIET, open(os.devnull, "wb") as nowhere:
-        terminal = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+def _scaled(pixels: NDArray[Any], low: float, high: float) -> Pixels:
+    factor = 255 / (high - low) if high > low else 0.0
+    return ((pixels - low) * factor).round().clip(0, 255).astype(np.uint8)
 
 
 def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
@@ -103,16 +92,12 @@ def read_mask(path: Path, shape: tuple[int, int] | None = None) -> Mask:
     return mask
 
 
-def _wh(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}×{shape[0]}"
-
-
 def write_image(path: Path, pixels: NDArray[Any]) -> None:
     """Write a picture; the format follows the file's ending.
 
     Args:
         path: in a folder that exists.
-        pixels: uint8 or bool, H×W or H×W×3 RGB.
+        pixels: uint8, uint16, bool or (TIFF) float32, H×W or H×W×3 RGB.
 
     Raises:
         BadInput: when the folder cannot be written to or the ending names no format.
@@ -128,3 +113,7 @@ def write_image(path: Path, pixels: NDArray[Any]) -> None:
         raise BadInput(f"{path}: no picture format has this ending; use .png") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _wh(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}×{shape[0]}"

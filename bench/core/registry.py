@@ -1,4 +1,4 @@
-"""One registry class, and the three registries built on it: methods, metrics, data sets.
+"""One registry class, and the the registries built on it: methods, metrics, data sets and more.
 
 A plugin is a class or function registered under a name by a decorator. It comes in by an entry
 point (group ``imedbench.methods``, ``imedbench.metrics`` or ``imedbench.datasets``) whose name is
@@ -148,6 +148,7 @@ WRAPPERS = Registry("method wrapper", "imedbench.wrappers")
 METHODS = Registry("method", "imedbench.methods", WRAPPERS)
 METRICS = Registry("metric", "imedbench.metrics")
 DATASETS = Registry("data set", "imedbench.datasets")
+TRANSLATORS = Registry("translator", "imedbench.translators")
 
 
 def load_plugin_file(path: Path) -> None:

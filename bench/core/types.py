@@ -5,16 +5,16 @@ Coordinates everywhere: pixel centres at integers, 0-based, x right, y down, poi
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imedbench.core.arrays import Mask, Pixels, Points
+from imedbench.core.diagnostics import Diagnostics as Diagnostics
+from imedbench.core.diagnostics import Matches as Matches
+from imedbench.core.diagnostics import are_point_rows
 from imedbench.core.errors import ContractError
 from imedbench.core.transforms import Transform
 
@@ -29,6 +29,8 @@ class Image:
     Args:
         pixels: uint8, H×W grey or H×W×3 RGB.
         modality: lower-case name such as ``cf``, ``octa``, ``fa``, ``ir`` or ``unknown``.
+        note: what reading its file took for granted, for who checks the data.
+        spacing_um: size of a pixel in µm, where its file says so.
 
     Raises:
         ContractError: when the array is of another type or shape.
@@ -40,6 +42,8 @@ class Image:
 
     pixels: Pixels
     modality: str = "unknown"
+    note: str = ""
+    spacing_um: float | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -65,10 +69,6 @@ class Image:
         most contrast.
         """
         return self.pixels if self.pixels.ndim == 2 else np.ascontiguousarray(self.pixels[..., 1])
-
-
-def _are_point_rows(first: Points, second: Points) -> bool:
-    return first.shape == second.shape and first.ndim == 2 and first.shape[1] == 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class GroundTruth:
             raise ContractError("landmarks need both their moving and their fixed points")
         if self.moving_points is None or self.fixed_points is None:
             return
-        if not _are_point_rows(self.moving_points, self.fixed_points):
+        if not are_point_rows(self.moving_points, self.fixed_points):
             raise ContractError("landmarks must be two N×2 arrays of equal length")
         if not (np.isfinite(self.moving_points).all() and np.isfinite(self.fixed_points).all()):
             raise ContractError("landmarks must be finite numbers")
@@ -127,74 +127,6 @@ class ImagePair:
     group: str = ""
     subset: str = "test"
     note: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """Point correspondences found on the way, for drawings.
-
-    Args:
-        moving: N×2 px in the moving image.
-        fixed: N×2 px in the fixed image.
-        inliers: bool N, those the robust estimator kept.
-
-    Raises:
-        ContractError: when the arrays do not match.
-    """
-
-    moving: Points
-    fixed: Points
-    inliers: Mask
-
-    def __post_init__(self) -> None:
-        if not _are_point_rows(self.moving, self.fixed):
-            raise ContractError("matches must be two N×2 arrays of equal length")
-        if self.inliers.shape != (len(self.moving),) or self.inliers.dtype != np.bool_:
-            raise ContractError("the inliers of N matches are a bool array of length N")
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnostics:
-    """What a method wants to show of its work; reports draw it.
-
-    Args:
-        matches: point correspondences, if it works with any.
-        images: pictures by name (``fixed_vessels``, ``fake_octa``, …), uint8 or bool arrays.
-        values: numbers by name (``n_matches``, ``n_keypoints_fixed``, ``estimator`` …); NumPy's
-            own become Python's.
-
-    Raises:
-        ContractError: when a picture cannot be drawn or a value cannot be stored.
-    """
-
-    matches: Matches | None = None
-    images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-    values: Mapping[str, float | int | str | bool] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, image in self.images.items():
-            _check_picture(name, image)
-        plain = {name: _plain(name, value) for name, value in self.values.items()}
-        object.__setattr__(self, "values", plain)
-
-
-def _check_picture(name: str, image: NDArray[Any]) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ContractError(f"a picture's name is letters, digits, _ and -, this one is {name!r}")
-    drawable = image.dtype in (np.uint8, np.bool_) and image.size > 0
-    if not drawable or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-        raise ContractError(
-            f"picture {name!r} must be uint8 or bool, H×W or H×W×3, it is {image.dtype}"
-            f" {image.shape}"
-        )
-
-
-def _plain(name: str, value: Any) -> float | int | str | bool:
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(plain, float | int | str):
-        kind = type(value).__name__
-        raise ContractError(f"diagnostic value {name!r} must be a number or text, it is a {kind}")
-    return plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +182,7 @@ class MethodInfo:
         code_licence: SPDX name; left out, that of the package the method comes in.
         weights_licence: SPDX name, ``none`` where there are no weights.
         trained_on: names of data sets (``octa500/train`` …) its weights have seen.
+        training_images: perceptual hashes of the images its weights have seen.
         estimator: the robust estimator of a matching method, empty otherwise.
         weights: hash or revision of the weights, empty where there are none.
         uses_cuda: whether ``prepare("cuda")`` makes a difference.
@@ -264,6 +197,7 @@ class MethodInfo:
     code_licence: str = "unknown"
     weights_licence: str = "none"
     trained_on: tuple[str, ...] = ()
+    training_images: tuple[str, ...] = ()
     estimator: str = ""
     weights: str = ""
     uses_cuda: bool = False

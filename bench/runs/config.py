@@ -123,7 +123,7 @@ def data_identity(data: str) -> str:
     spec = PluginSpec.parse(data)
     types = option_types(DATASETS.factory(spec.name))
     options = {
-        name: os.path.abspath(value) if types.get(name) is Path else value
+        name: os.path.abspath(value) if types.get(name) in (Path, Path | None) else value
         for name, value in spec.options.items()
     }
     return str(PluginSpec(spec.name, options))

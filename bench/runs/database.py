@@ -18,7 +18,7 @@ _SCHEMA = """
 CREATE TABLE pairs (
     pair_id TEXT, split TEXT, subset TEXT, group_name TEXT,
     fixed_modality TEXT, moving_modality TEXT, note TEXT, category TEXT, position INTEGER,
-    fingerprint TEXT, images TEXT, truth TEXT, offers TEXT,
+    fingerprint TEXT, images TEXT, truth TEXT, offers TEXT, looks TEXT,
     PRIMARY KEY (split, pair_id)
 );
 CREATE TABLE methods (spec TEXT PRIMARY KEY, info TEXT);

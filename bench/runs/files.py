@@ -124,7 +124,7 @@ def slug(text: str) -> str:
 
     Example:
         >>> slug("sift:ratio=0.7")
-        'sift-ratio-0.7-4f28ab'
+        'sift-ratio-0.7-42f9bc'
     """
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:60]
     if readable == text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imedbench.core.datasets import Dataset, DatasetInfo, PairRef
+from imedbench.core.perceptual import perceptual_hash
 from imedbench.core.types import ImagePair, Split
 from imedbench.runs.hashing import pair_hash, truth_hash
 from imedbench.runs.packages import source_hash
@@ -80,10 +81,14 @@ class PairIndex:
         known = self._known.get(name)
         if known is None or not now or known.fingerprint != now:
             pair = self.pairs.load(ref)
-            known = PairHashes(now, pair_hash(pair), truth_hash(pair), _offers(pair))
+            known = PairHashes(now, pair_hash(pair), truth_hash(pair), _offers(pair), _looks(pair))
             self.store.set_hashes(ref, known)
             self._known[name] = known
         return known
+
+
+def _looks(pair: ImagePair) -> str:
+    return " ".join(map(perceptual_hash, (pair.fixed, pair.moving)))
 
 
 def _offers(pair: ImagePair) -> str:

@@ -77,9 +77,11 @@ class PairHashes:
         images: hash of what a method sees.
         truth: hash of that and of what is known of the pair.
         offers: what of it metrics may need, names apart by blanks.
+        looks: perceptual hashes of the fixed and the moving image, apart by a blank.
     """
 
     fingerprint: str
     images: str
     truth: str
     offers: str
+    looks: str

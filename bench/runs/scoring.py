@@ -16,6 +16,7 @@ from imedbench.core.registry import METRICS
 from imedbench.core.text import as_text, describe
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair, Outcome
+from imedbench.runs.imports import GIVEN
 from imedbench.runs.pairs import KeptPairs, PairIndex
 from imedbench.runs.rows import Prediction, Score
 from imedbench.runs.store import Store
@@ -52,7 +53,7 @@ def score(
     chosen = [METRICS.create(name) for name in metrics]
     rows: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
     for row in store.predictions(transforms=False):
-        if row.outcome.is_answer:
+        if row.outcome.is_answer and GIVEN not in row.details:
             rows[row.split, row.pair_id].append(row)
     pairs = [ref for ref in store.pairs() if (ref.split, ref.pair_id) in rows]
     progress.begin(len(pairs))

@@ -37,6 +37,7 @@ __all__ = ["Prediction", "Score", "Store"]
 
 _IN_A_FILE = "in a file"  # in place of a transform that is too large for the database
 _REF_COLUMNS = len(fields(PairRef))
+_HASH_COLUMNS = len(fields(PairHashes))
 
 
 class Store:
@@ -73,9 +74,9 @@ class Store:
         updates = ", ".join(f"{name} = excluded.{name}" for name in changes.split(", "))
         with self._db:
             self._db.executemany(
-                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?, NULL, NULL, NULL, NULL)"
+                f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
-                ((*astuple(ref), position) for position, ref in enumerate(refs)),
+                ((*astuple(ref), i) for i, ref in enumerate(refs)),
             )
 
     def forget_pairs(self) -> None:
@@ -106,7 +107,7 @@ class Store:
             return
         with self._db:
             self._db.execute(
-                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?"
+                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?, looks = ?"
                 " WHERE split = ? AND pair_id = ?",
                 (*astuple(hashes), ref.split, ref.pair_id),
             )
@@ -182,7 +183,10 @@ class Store:
                 stages=json.loads(r["stages"]),
                 details=json.loads(r["details"]),
             )
-            row = replace(row, outcome=Outcome(row.outcome), swapped=swapped)
+            timed_alone = bool(row.timed_alone)
+            row = replace(
+                row, outcome=Outcome(row.outcome), timed_alone=timed_alone, swapped=swapped
+            )
             yield self._with_transform(row, r["transform"], transforms)
 
     def _with_transform(self, row: Prediction, text: str | None, wanted: bool) -> Prediction:
@@ -196,16 +200,13 @@ class Store:
             return replace(row, outcome=Outcome.UNREADABLE, reason=str(error))
 
     def transform(self, key: str) -> Transform:
-        """The transform of one row that has one.
-
-        Raises:
-            BadInput: when its file is missing or damaged.
-        """
-        (text,) = self._db.execute(
-            "SELECT transform FROM predictions WHERE key = ?", (key,)
-        ).fetchone()
+        """Read the transform of one row; BadInput when it has none or its file is damaged."""
+        query = "SELECT transform FROM predictions WHERE key = ?"
+        (text,) = self._db.execute(query, (key,)).fetchone()
         if text == _IN_A_FILE:
             return read_transform(transform_file(self.folder, key))
+        if text is None:
+            raise BadInput("its errors were imported, its transform was not")
         return from_dict(json.loads(text))
 
     def keys(self, method: str) -> dict[tuple[str, str, bool], tuple[str, Outcome]]:
@@ -252,4 +253,5 @@ def _info(text: str | None) -> MethodInfo | None:
     if text is None:
         return None
     facts = json.loads(text)
-    return MethodInfo(**{**facts, "trained_on": tuple(facts["trained_on"])})
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return MethodInfo(**{**facts, **lists})

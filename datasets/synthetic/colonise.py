@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Points = NDArray[np.float64]
+from imedbench.core.arrays import Points
+
 Indices = NDArray[np.int64]
 
 MAX_CHILDREN = 2

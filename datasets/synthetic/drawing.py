@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.datasets.synthetic.colonise import Points
+from imedbench.core.arrays import Points
 from imedbench.datasets.synthetic.vessels import Vessels
 from imedbench.datasets.synthetic.view import View
 

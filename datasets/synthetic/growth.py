@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from imedbench.datasets.synthetic.colonise import Points, Skeleton, colonise, scatter
+from imedbench.core.arrays import Points
+from imedbench.datasets.synthetic.colonise import Skeleton, colonise, scatter
 
 REACH_MM = 10.5
 """Vessels are grown as far as this from a point between disc and fovea."""

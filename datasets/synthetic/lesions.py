@@ -7,11 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.datasets.synthetic.colonise import Points
+from imedbench.core.arrays import Points
 from imedbench.datasets.synthetic.randomness import stream
 
 LesionKind = Literal["drusen", "exudates", "haemorrhages"]
-KINDS: tuple[LesionKind, ...] = ("drusen", "exudates", "haemorrhages")
 
 _MEAN_COUNT = {"drusen": 30.0, "exudates": 14.0, "haemorrhages": 9.0}
 _RADIUS_MM = {"drusen": 0.035, "exudates": 0.045, "haemorrhages": 0.09}

@@ -42,7 +42,6 @@ def make_pair(
     moving_modality: Modality = "octa",
     size: int = 512,
     stress: Stress | None = None,
-    eye_seed: int | None = None,
 ) -> ImagePair:
     """Return a pair of images with exact ground truth.
 
@@ -53,7 +52,6 @@ def make_pair(
         moving_modality: of the moving image.
         size: width and height of both images, px.
         stress: one factor set to a value.
-        eye_seed: the eye; the pair's seed if left out.
 
     Returns:
         The pair, with landmarks where vessels fork and vessel masks in both images. The group is
@@ -64,8 +62,7 @@ def make_pair(
         >>> pair.group, pair.fixed.modality, pair.moving.size
         ('eye-1', 'cf', (64, 64))
     """
-    eye_seed = seed if eye_seed is None else eye_seed
-    eye = make_eye(eye_seed)
+    eye = make_eye(seed)
     views = _make_views(eye, level, size, stream(seed, "geometry", level), stress)
     rng = stream(seed, "health")
     load = float(rng.choice([0.0, 0.3, 1.0], p=[0.7, 0.2, 0.1]))
@@ -88,7 +85,7 @@ def make_pair(
             fixed_from_moving=views.warp.fixed_from_moving,
             spacing_um=1000 * views.fixed.mm_per_px,
         ),
-        group=f"eye-{eye_seed}",
+        group=f"eye-{seed}",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from imedbench.datasets.synthetic.render_fa import FaLook, render_fa
 from imedbench.datasets.synthetic.render_octa import OctaLook, render_octa, render_octa_like
 
 Modality = Literal["cf", "octa", "octa-like", "fa", "ir"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 WIDE_MM = 9.0
 """A photograph of a wider field than this is in colour and has a round aperture."""

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.datasets.synthetic.colonise import Points
+from imedbench.core.arrays import Points
 from imedbench.datasets.synthetic.growth import grow, radius_towards
 from imedbench.datasets.synthetic.randomness import stream
 from imedbench.datasets.synthetic.vessels import Vessels, bend, to_vessels, wander

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.datasets.synthetic.colonise import Points, Skeleton
+from imedbench.core.arrays import Points
+from imedbench.datasets.synthetic.colonise import Skeleton
 
 MURRAY = 3.5
 """Exponent of flow against calibre at forks: 3 by Murray's reasoning, more is often measured."""

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Points
 from imedbench.core.transforms import Affine, Transform
-from imedbench.datasets.synthetic.colonise import Points
 
 _GRID_STEP = 8  # px between the positions that are mapped exactly; smooth maps need no more
 

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from imedbench.core.arrays import Points
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Affine, Homography, Quadratic, ThinPlateSpline, Transform
-from imedbench.datasets.synthetic.colonise import Points
 
 Size = tuple[int, int]
 Level = Literal["easy", "imed", "hard", "fields"]
@@ -70,17 +70,6 @@ _RANGE: dict[StressKind, tuple[float, float]] = {
     "noise": (0, 128),
     "lesions": (0, 3),
 }
-
-
-SWEEPS: dict[StressKind, tuple[float, ...]] = {
-    "rotation": (0, 5, 10, 20, 30, 45, 60, 90, 135, 180),
-    "scale": (0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 2.0),
-    "overlap": (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2),
-    "blur": (0, 1, 2, 4, 6, 8),
-    "noise": (0, 10, 20, 40, 80),
-    "lesions": (0, 0.5, 1, 2, 3),
-}
-"""Values at which a curve of a method against one factor is usually read."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class Imed:
             weights_licence=cards[0].licence if cards else "none",
             weights=cards[0].sha256[:16] if cards else "",
             trained_on=cards[0].trained_on if cards else (),
+            training_images=cards[0].training_images if cards else (),
             uses_cuda=bool(cards),
         )
 

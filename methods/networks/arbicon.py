@@ -60,7 +60,7 @@ class Warp:
     correlation: Tensor
 
     def source_from_target(self, points: Tensor) -> Tensor:
-        """Where points of the target lie in the source.
+        """Say where points of the target lie in the source.
 
         Args:
             points: B×N×2 in the target's unit frame.
@@ -71,14 +71,11 @@ class Warp:
         return apply_affine(self.affine, points + self.predictor(self.descriptor, points))
 
     def resample(self, image: Tensor, size: tuple[int, int]) -> Tensor:
-        """The source in the target's frame, black outside.
+        """Show the source in the target's frame, black outside, B×C×height×width.
 
         Args:
             image: of the source, B×C×H×W.
             size: height and width of the target.
-
-        Returns:
-            B×C×height×width.
         """
         grid = smooth_grid(
             lambda points: self.source_from_target(points.expand(len(image), -1, -1)),

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imedbench.methods.networks.keypoints import Keypoints
 from imedbench.methods.networks.sinkhorn import log_assignment
-from imedbench.methods.networks.superpoint import Keypoints
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class SuperGlue(nn.Module):
     Example:
         >>> points = Keypoints(torch.rand(1, 5, 2) * 64, torch.rand(1, 5),
         ...                    torch.rand(1, 5, 256), torch.ones(1, 5, dtype=torch.bool))
-        >>> SuperGlue(SMALL).eval()(points, points, (64, 64), (64, 64)).shape
+        >>> SuperGlue(SuperGlueConfig(layers=1)).eval()(points, points, (64, 64), (64, 64)).shape
         torch.Size([1, 6, 6])
     """
 

@@ -26,6 +26,8 @@ TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "cyclegan": ("cyclegan", "CycleGANConfig"),
         "arbicon": ("arbicon", "ArbiconConfig"),
         "joint": ("joint", "JointConfig"),
+        "joint-judge": ("joint_judge", "JudgeConfig"),
+        "joint-report": ("joint_report", "ReportConfig"),
         "superpoint": ("superpoint", "SuperPointConfig"),
         "superglue": ("superglue", "SuperGlueTraining"),
     }

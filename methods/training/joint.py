@@ -1,217 +1,242 @@
-"""Train the joint network: segmentation and registration from one encoder (report, section 4)."""
+"""Train the coarse-to-fine joint network on views of aligned eyes, the motion known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
-from imedbench.methods.networks.arbicon import ArbiconNet, Readout
-from imedbench.methods.networks.joint import JointNetwork, JointOutput
-from imedbench.methods.networks.losses.registration import (
-    chamfer_distance,
-    distance_map,
-    grid_loss,
-    reverse_hinge,
+from imedbench.methods.networks import polynomial_fit as poly
+from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, warp
+from imedbench.methods.networks.losses.stages import end_point_error
+from imedbench.methods.networks.unit_frame import grid_points
+from imedbench.methods.training.aligned_eyes import (
+    AlignedEye,
+    Motion,
+    distractor,
+    draw_views,
+    read_aligned,
 )
-from imedbench.methods.networks.losses.segmentation import dice_loss
-from imedbench.methods.training.arbicon import (
+from imedbench.methods.training.arbicon import overlay_row
+from imedbench.methods.training.joint_config import JointConfig
+from imedbench.methods.training.joint_losses import (
     PX_512,
-    first_stage_losses,
-    overlay_row,
-    supervision,
+    QUERIES,
+    global_losses,
+    inside,
+    local_losses,
+    vessel_losses,
 )
-from imedbench.methods.training.augment import pick
-from imedbench.methods.training.joint_data import read_retinas
-from imedbench.methods.training.loop import Sample
-from imedbench.methods.training.pair_task import PairConfig, PairTask
-from imedbench.methods.training.warped_pairs import Retina, restyle, warped_pair
+from imedbench.methods.training.loop import Listed, Sample, TrainingTask
+from imedbench.methods.training.restyle_views import Chances, restyle
+from imedbench.methods.training.vessel_folders import hold_out
 
 TEACHER = "vessels"  # finds the vessels of images that come without a mask
+_LOST = 25.0  # px at 512: from further away the local stage sees nothing of the truth
+_SHOWN = 96.0  # px at 512: the worst a validation pair counts for
 
 
-@dataclass(frozen=True, kw_only=True)
-class JointConfig(PairConfig):
-    """Settings of the joint network.
-
-    Args:
-        widths: channels of the shared U-Net, finest first.
-        grid: cells a side of its last level.
-        descriptor: size of the transformation descriptor.
-        consensus: channels of the 4-D convolutions.
-        readout: ``flat``, the paper's, or ``offsets``, which learns from fewer pairs.
-        transformer_weights: name of the shipped generator from colour fundus to OCTA, which stays
-            frozen; empty to show both images with bright vessels instead.
-        segmentation_weights: name of a shipped U-Net to start from; empty for none.
-        registration_weights: name of a shipped Arbicon-Net to start from; empty for none.
-        zooms: magnification of each data folder at the transfer, 1 for images 512 px wide; a
-            single one is for all.
-        chamfer: weight of the Chamfer distance, 1/px.
-        truncation: px at which it stops growing; 0 for never.
-        supervised: weight of the grid loss, for which the warps are known here; 0 leaves the
-            report's losses alone.
-        matching: weight of the cross-entropy between cells that show the same place.
-    """
-
-    widths: tuple[int, ...] = (8, 16, 32, 64, 128)
-    grid: int = 15
-    descriptor: int = 256
-    consensus: tuple[int, ...] = (10, 10)
-    readout: str = "flat"
-    transformer_weights: str = "cf_to_octa"
-    segmentation_weights: str = "vessels"
-    registration_weights: str = ""
-    zooms: tuple[float, ...] = (1.0,)
-    chamfer: float = 0.1
-    truncation: float = 0.0
-    supervised: float = 1.0
-    matching: float = 0.05
-    rotation: float = 15.0
-    scale: float = 1.2
-    shift: float = 0.1
-    bend: float = 0.03
-    field_min: float = 0.4
-
-
-class JointTask(PairTask[JointConfig]):
-    """The report's overall loss (Eq. 6), with a grid loss where the warp is known.
+class JointTask(TrainingTask[JointConfig]):
+    """Match cells and hit points stage by stage, segment, and lay vessels on vessels.
 
     Args:
         config: settings.
-        folders: the retinas of each folder; each folder gives the same share of pairs.
+        folders: the eyes of each folder.
     """
 
-    def __init__(self, config: JointConfig, folders: Sequence[Sequence[Retina]]) -> None:
-        super().__init__(config)
-        self._arguments = _arguments(config)
-        self.net = JointNetwork(**self._arguments)
-        self.take(folders, self.net.size)
-        _start(self.net, config)
+    score_mode = "min"
+    keeps_best = False  # the last epochs differ by less than the validation pairs can tell
 
-    def sample(self, retinas: Sequence[Retina], rng: np.random.Generator) -> Sample:
-        """Source and target with their vessels, 1×S×S, and grid points with where they belong."""
-        config, size = self.config, self.net.size
-        pair = warped_pair(pick(retinas, rng), size, config.warps, rng)
-        source = restyle(pair.source, rng, drawn=0, clean=config.clean)
-        target = restyle(pair.target, rng, drawn=0, clean=config.clean)
+    def __init__(self, config: JointConfig, folders: Sequence[Sequence[AlignedEye]]) -> None:
+        super().__init__(config)
+        self.net = CoarseToFine()
+        self.net.use_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        if config.start:
+            path = Path(config.start)
+            self.net.load_state_dict(weights.load(path.name, path.parent).state_dict())
+        with torch.no_grad():
+            self.net.locally.log_ridge[1] += config.ridge
+        splits = [hold_out(eyes, config.hold_out) for eyes in folders]
+        self._train, self._held_out = ([split[i] for split in splits] for i in (0, 1))
+        shares = np.array(config.shares or [1.0] * len(folders))
+        if len(shares) != len(folders):
+            raise BadInput(f"shares: {len(shares)} given for {len(folders)} data folders")
+        self._shares = shares / shares.sum()
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """A pair of one of the training eyes."""
+        late = self.current_epoch >= self.config.narrow_epochs
+        wide = late and bool(rng.random() < self.config.wide)
+        return self.sample(self.pick_folder(rng), self.config.motion(wide=wide), rng)
+
+    def pick_folder(self, rng: np.random.Generator) -> Sequence[AlignedEye]:
+        """The training eyes of a folder, by its share."""
+        return self._train[rng.choice(len(self._train), p=self._shares)]
+
+    def sample(
+        self, eyes: Sequence[AlignedEye], motion: Motion, rng: np.random.Generator
+    ) -> Sample:
+        """Two views about 0 with their vessels, 1×S×S, and where grid points belong."""
+        eye = eyes[int(rng.integers(len(eyes)))]
+        pair = draw_views(eye, SIZE, motion, rng)
+        other, chances = distractor(self._train[0], SIZE, rng), Chances()
         planes = {
-            "source": source,
-            "target": target,
-            "source_vessels": pair.source.vessels,
-            "target_vessels": pair.target.vessels,
+            "fixed": restyle(pair.fixed, other, chances, rng),
+            "moving": restyle(pair.moving, other[::-1], chances, rng),
+            "fixed_vessels": pair.fixed_vessels,
+            "moving_vessels": pair.moving_vessels,
         }
         sample = {name: torch.from_numpy(plane)[None] for name, plane in planes.items()}
-        sample["distance"] = distance_map(sample["target_vessels"][None])[0]
-        return {**sample, **supervision(pair, size, config.grid)}
+        points = grid_points((QUERIES,) * 2)[0].double().numpy()
+        sample["true"] = torch.from_numpy(pair.moving_from_fixed(points)).float()
+        sample["flat"] = torch.tensor(pair.flat)
+        return sample
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """The overall loss of one batch."""
-        losses = self.losses(self.net(batch["source"], batch["target"]), batch)
-        names = ("dice", "cross_entropy", "reverse_hinge", "chamfer")
-        total = torch.stack([losses[name] for name in names]).sum()  # its Eq. 6
-        total = total + self.config.supervised * (losses["affine"] + losses["grid"])
-        total = total + self.config.matching * losses["matching"]
-        self.log_values("train", {**losses, "loss": total}, len(batch["source"]))
-        return total
+        losses = self.losses(batch)
+        self.log_values("train", losses, len(batch["fixed"]))
+        return losses["loss"]
 
-    def losses(self, output: JointOutput, batch: Sample) -> dict[str, Tensor]:
-        """Every loss by name, scalars; the Chamfer distance is weighted already."""
-        size = self.net.size
-        logits = torch.cat([output.source_logits, output.target_logits]).float()
-        vessels = torch.cat([batch["source_vessels"], batch["target_vessels"]])
-        warped = output.warp.resample(batch["source_vessels"], (size, size)).float()
-        chamfer = chamfer_distance(
-            warped,
-            batch["distance"],
-            count=batch["source_vessels"].sum(dim=(1, 2, 3)),
-            truncation=self.config.truncation or None,
+    def losses(self, batch: Sample) -> dict[str, Tensor]:
+        """Every loss by name, and the weighted ``loss``; errors in px at 512."""
+        config, count = self.config, len(batch["fixed"])
+        both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]), vessels=True)
+        fixed, moving = both[:count], both[count:]
+        first = self.net.globally(fixed.coarse, moving.coarse)
+        losses = global_losses(first, batch["true"])
+        start = self._start(first.map.detach(), batch["true"])
+        second = self.net.refine(fixed, warp(batch["moving"], start), start)
+        losses |= local_losses(second, start, batch["true"], self.net.locally.radius)
+        losses["bent"] = (second.map[:, 3:].norm(dim=(1, 2)) * batch["flat"]).mean() * PX_512
+        losses |= vessel_losses(both, second, batch)
+        losses["loss"] = (
+            config.matching * (losses["global_match"] + 0.6 * losses["local_match"])
+            + 0.02 * losses["global_px"]
+            + 0.06 * losses["local_px"]
+            + config.flatness * losses["bent"]
+            + config.segmentation * (losses["dice"] + losses["cross_entropy"])
+            + config.overlap * (losses["reverse_hinge"] + config.chamfer * losses["chamfer"])
         )
-        return {
-            "dice": dice_loss(logits.sigmoid(), vessels),
-            "cross_entropy": F.binary_cross_entropy_with_logits(logits, vessels),
-            "reverse_hinge": reverse_hinge(batch["target_vessels"], warped),
-            "chamfer": self.config.chamfer * chamfer,
-            "grid": grid_loss(output.warp.source_from_target(batch["points"]), batch["true"]),
-            **first_stage_losses(output.warp, batch),
-        }
+        return losses
+
+    def _start(self, found: Tensor, true: Tensor) -> Tensor:
+        """Where the local stage starts: mostly what the global one found, else near the truth.
+
+        The noise moves by up to `_LOST` px, and as often by a half as by twenty: a second step
+        starts where the first has left little.
+        """
+        points = grid_points((QUERIES,) * 2, found.device)[0]
+        rows = poly.basis(points)[:, :3]
+        best = F.pad(
+            torch.linalg.lstsq(rows.expand(len(true), -1, -1), true).solution, (0, 0, 0, 3)
+        )
+        size = torch.exp(
+            torch.empty(len(true), 1, 1, device=true.device).uniform_(np.log(0.5), np.log(_LOST))
+        )
+        near = best + F.pad(torch.randn_like(best[:, :3]), (0, 0, 0, 3)) * size / PX_512 / 2
+        error = (poly.evaluate(found, points) - true).norm(dim=-1).mean(dim=1) * PX_512
+        replaced = (error > _LOST) | (torch.rand_like(error) < self.config.noise)
+        return torch.where(replaced[:, None, None], near, found)
+
+    def configure_gradient_clipping(self, *arguments: Any, **named: Any) -> None:
+        """Keep single bad batches from undoing much: norm 1."""
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Pairs of held-out eyes, every second with wide motion; always the same."""
+        config = self.config
+        pairs = [
+            self.sample(
+                self._held_out[i % len(self._held_out)],
+                config.motion(wide=bool(i // len(self._held_out) % 2)),
+                np.random.default_rng([config.seed, 7, i]),
+            )
+            for i in range(config.validation_pairs)
+        ]
+        return DataLoader(Listed(pairs), batch_size=config.batch_size)
 
     def validation_step(self, batch: Sample, index: int) -> None:
-        """Mean distance of the grid points from where they belong, in px at 512."""
-        output = self.net(batch["source"], batch["target"])
-        found = output.warp.source_from_target(batch["points"])
-        error = (found - batch["true"]).norm(dim=-1).mean() * PX_512
-        dice = 1 - dice_loss(output.target_logits.sigmoid(), batch["target_vessels"])
-        self.log_values("val", {"score": error, "dice": dice}, len(batch["source"]))
+        """Error after each stage, px at 512; a lost pair counts `_SHOWN`."""
+        points = grid_points((QUERIES,) * 2, self.device)[0]
+        valid = inside(batch["true"])
+        for name, map_ in zip(("global", "local", "score"), self.maps(batch), strict=True):
+            error = end_point_error(poly.evaluate(map_, points), batch["true"], valid) * PX_512
+            values = {name: error.clamp(max=_SHOWN).mean(), f"{name}_lost": error > _LOST / 2}
+            self.log_values("val", {k: v.float().mean() for k, v in values.items()}, len(error))
+
+    def maps(self, batch: Sample) -> list[Tensor]:
+        """The map after the global stage and after one and two local steps."""
+        both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]))
+        fixed, moving = both[: len(batch["fixed"])], both[len(batch["fixed"]) :]
+        found = [self.net.globally(fixed.coarse, moving.coarse).map]
+        for _ in range(2):
+            shown = warp(batch["moving"], found[-1])
+            found.append(self.net.refine(fixed, shown, found[-1]).map)
+        return found
+
+    def seen(self, data: Sequence[Path]) -> tuple[str, ...]:
+        """Names of the real images that a training sees, what its transformer saw included."""
+        seen = [f"{root.name}/train" for root in self.photographed(data)]
+        if self.config.transformer_weights:
+            seen += weights.read_card(self.config.transformer_weights).trained_on
+        return tuple(dict.fromkeys(seen))
+
+    def photographed(self, data: Sequence[Path]) -> list[Path]:
+        """Leave out the folders of rendered eyes."""
+        return [root for root in data if (root / "images").is_dir()]
 
     def pictures(self) -> NDArray[np.uint8]:
-        """Source, target and both overlaid, before and after."""
+        """A held-out pair of each folder, overlaid before and after."""
         rows = []
-        for sample in self.shown_samples():
-            source, target = (sample[name][None].to(self.device) for name in ("source", "target"))
-            moved = self.net.register(source, target).resample(source, (self.net.size,) * 2)
-            rows.append(overlay_row(source[0, 0], target[0, 0], moved[0, 0]))
+        for index, eyes in enumerate(self._held_out):
+            rng = np.random.default_rng([self.config.seed, 8, index])
+            sample = self.sample(eyes, self.config.motion(wide=True), rng)
+            pair = {name: value[None].to(self.device) for name, value in sample.items()}
+            moved = warp(pair["moving"], self.maps(pair)[-1])
+            shown = (pair["moving"], pair["fixed"], moved)
+            rows.append(overlay_row(*(plane[0, 0] + 0.5 for plane in shown)))
         return np.vstack(rows)
 
     def configure_optimizers(self) -> Any:
-        """AdamW along a cosine; the modality transformer is not among the parameters."""
-        return self.cosine([p for p in self.net.parameters() if p.requires_grad])
+        """AdamW along a cosine."""
+        return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The whole network, its modality transformer included."""
-        return {"joint": (self.net, "joint:JointNetwork", self._arguments)}
+        """The network."""
+        return {"joint": (self.net, "coarse_to_fine:CoarseToFine", {})}
 
 
 def build(config: JointConfig, data: Sequence[Path]) -> JointTask:
-    """Read eyes to train the joint network on.
+    """Read eyes to train the coarse-to-fine joint network on.
 
     Args:
         config: settings.
-        data: folders with ``pairs.csv`` and landmarks, or with ``images/train/ID.png`` and
+        data: folders of rendered eyes, which come first, or with ``images/train/ID.png`` and
             ``vessels/train/ID.png``.
     """
-    folders = read_retinas(data, "train", config.zooms, config.transformer_weights, TEACHER)
-    return JointTask(config, folders)
+    return JointTask(config, read_folders(config, data))
 
 
-def _arguments(config: JointConfig) -> dict[str, Any]:
-    """What the network is built with; the transformer is as its weights say."""
-    if config.readout not in get_args(Readout):
-        known = ", ".join(get_args(Readout))
-        raise BadInput(f"readout must be one of {known}, not {config.readout!r}")
-    generator = {"width": 0, "blocks": 0}
-    if config.transformer_weights:
-        generator = dict(weights.read_card(config.transformer_weights).arguments)
-    return {
-        "widths": list(config.widths),
-        "grid": config.grid,
-        "descriptor": config.descriptor,
-        "consensus": list(config.consensus),
-        "readout": config.readout,
-        "generator_width": generator["width"],
-        "generator_blocks": generator["blocks"],
-    }
+def read_folders(config: JointConfig, data: Sequence[Path]) -> list[list[AlignedEye]]:
+    """The eyes of every data folder.
 
-
-def _start(net: JointNetwork, config: JointConfig) -> None:
-    """Load the parts that were trained before."""
-    if net.transformer is not None:
-        net.transformer.load_state_dict(weights.load(config.transformer_weights).state_dict())
-    if config.segmentation_weights:
-        net.unet.load_state_dict(weights.load(config.segmentation_weights).state_dict())
-    if config.registration_weights:
-        arbicon = weights.load(config.registration_weights)
-        assert isinstance(arbicon, ArbiconNet)
-        head = arbicon.head.state_dict()
-        if config.readout == "offsets":  # the rest reads its correlation in another way
-            head = {k: v for k, v in head.items() if k.startswith("consensus.")}
-        net.head.load_state_dict(head, strict=config.readout == "flat")
-        net.unet.load_state_dict(arbicon.encoder.state_dict(), strict=False)
+    Raises:
+        BadInput: when zooms do not fit the folders, or see `read_aligned`.
+    """
+    zooms = config.zooms
+    if len(zooms) not in (1, len(data)):
+        raise BadInput(f"zooms: {len(zooms)} given for {len(data)} data folders; give one for each")
+    return [
+        read_aligned(root, zooms[i % len(zooms)], config.transformer_weights, TEACHER)
+        for i, root in enumerate(data)
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imedbench.core.errors import BadInput
+from imedbench.core.pairs_file import FILE, PairRow, read_landmarks, read_pairs
 from imedbench.core.polarity import field_of_view, has_dark_vessels, normalise
 from imedbench.core.transforms import Affine, Quadratic
 from imedbench.methods import weights
@@ -22,7 +22,6 @@ from imedbench.methods.training.warped_pairs import Retina
 from imedbench.methods.transfer import fake_octa
 
 Grey = NDArray[np.uint8]
-_COLUMNS = {"split", "fixed", "moving", "landmarks"}
 Transfer = Callable[[Grey, NDArray[np.bool_], int], Grey]
 
 
@@ -51,7 +50,7 @@ class Reader:
             BadInput: when something is missing or cannot be read.
         """
         size = round(zoom * REFERENCE_SIZE)
-        if (root / "pairs.csv").is_file():
+        if (root / FILE).is_file():
             return self._pairs(root, split, size)
         images = read_folder(root, split)
         return [self._alone(root / "images" / split, image, size) for image in images]
@@ -66,18 +65,12 @@ class Reader:
         return Retina(shown, image, Affine.identity())
 
     def _pairs(self, root: Path, split: str, size: int) -> list[Retina]:
-        with (root / "pairs.csv").open(newline="", encoding="utf-8") as lines:
-            table = csv.DictReader(lines)
-            if missing := _COLUMNS - set(table.fieldnames or ()):
-                names = ", ".join(sorted(missing))
-                raise BadInput(f"{root / 'pairs.csv'}: no column {names}; a training needs it")
-            rows = [row for row in table if row["split"] == split]
-        if not rows:
-            raise BadInput(f"{root / 'pairs.csv'}: no {split} pairs; the column split names them")
-        return [self._pair(root, row, size) for row in rows]
+        return [self._pair(root, row, size) for row in read_pairs(root, split)]
 
-    def _pair(self, root: Path, row: dict[str, str], size: int) -> Retina:
+    def _pair(self, root: Path, row: PairRow, size: int) -> Retina:
         """The image with dark vessels, if there is one, comes first."""
+        if not row["landmarks"]:
+            raise BadInput(f"{root / FILE}, line {row.line}: no landmarks; a training needs them")
         marks = _landmarks(root / row["landmarks"])
         images = {side: self._image(root / row[side], size) for side in ("fixed", "moving")}
         first = "moving" if images["moving"].was_dark else "fixed"
@@ -146,13 +139,7 @@ def _grey(path: Path) -> Grey:
 
 def _landmarks(path: Path) -> dict[str, NDArray[np.float64]]:
     """Points of both images, N×2 px each, by side."""
-    try:
-        rows = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: landmarks cannot be read ({error})") from error
-    if rows.shape[1] != 4 or len(rows) < 6:
-        raise BadInput(
-            f"{path}: {rows.shape[0]}×{rows.shape[1]} numbers; six rows or more of moving_x,"
-            "moving_y,fixed_x,fixed_y are needed"
-        )
-    return {"moving": rows[:, :2], "fixed": rows[:, 2:]}
+    moving, fixed = read_landmarks(path)
+    if len(moving) < 6:
+        raise BadInput(f"{path}: {len(moving)} landmarks; a training needs six or more")
+    return {"moving": moving, "fixed": fixed}

@@ -22,6 +22,7 @@ from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.training.callbacks import EpochRecord, SamplePictures
 from imedbench.methods.training.config import Config, TrainingConfig, write_config
+from imedbench.methods.training.vessel_folders import hash_images
 
 Sample = dict[str, Tensor]
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class TrainingTask(L.LightningModule, Generic[Config]):
     def seen(self, data: Sequence[Path]) -> tuple[str, ...]:
         """Names of all that the network has seen after a training on these folders."""
         return tuple(f"{root.name}/train" for root in data)
+
+    def photographed(self, data: Sequence[Path]) -> list[Path]:
+        """Say which of the folders hold real images, whose copies are to be known again."""
+        return list(data)
 
     @abstractmethod
     def pictures(self) -> NDArray[np.uint8]:
@@ -142,10 +147,17 @@ def train(
     """
     L.seed_everything(config.seed, verbose=False)
     task = build(config, data)
-    return fit(task, out, resume=resume, trained_on=task.seen(data))
+    return fit(task, out, resume=resume, trained_on=task.seen(data), data=task.photographed(data))
 
 
-def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, ...] = ()) -> Task:
+def fit(
+    task: Task,
+    out: Path,
+    *,
+    resume: bool = False,
+    trained_on: tuple[str, ...] = (),
+    data: Sequence[Path] = (),
+) -> Task:
     """Train a task, or go on with it, and leave its run folder complete.
 
     The folder gets ``config.toml`` with every setting, ``checkpoints/{last,best}.ckpt``,
@@ -157,6 +169,7 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
         out: the run folder.
         resume: go on from ``checkpoints/last.ckpt``.
         trained_on: names of the data for the cards.
+        data: folders of the data, whose images the cards know again.
 
     Returns:
         The task with the weights that were kept.
@@ -190,7 +203,7 @@ def fit(task: Task, out: Path, *, resume: bool = False, trained_on: tuple[str, .
     if task.keeps_best and best.best_model_score is not None:
         score = float(best.best_model_score)
     if trainer.is_global_zero:
-        _keep(task, out, steps, record.seconds, score, trained_on)
+        _keep(task, out, steps, record.seconds, score, trained_on, data)
     return task
 
 
@@ -222,7 +235,7 @@ def _trainer(config: TrainingConfig, out: Path, callbacks: list[Callback]) -> L.
         accelerator=config.accelerator,
         devices=config.devices or "auto",
         strategy="ddp_find_unused_parameters_true" if _is_parallel(config) else "auto",
-        precision=config.precision,  # type: ignore[arg-type]
+        precision=config.precision,
         max_epochs=config.epochs,
         logger=[CSVLogger(out, "log", _next_start(out)), TensorBoardLogger(out, "tensorboard", "")],
         callbacks=callbacks,
@@ -252,6 +265,7 @@ def _keep(
     seconds: float,
     score: float,
     trained_on: tuple[str, ...],
+    data: Sequence[Path],
 ) -> None:
     """Write the networks of a task with a card each."""
     for name, (network, architecture, arguments) in task.products().items():
@@ -260,6 +274,7 @@ def _keep(
             arguments=dict(arguments),
             task=type(task).__module__.rpartition(".")[2],
             trained_on=trained_on,
+            training_images=hash_images(data),
             steps=steps,
             seconds=round(seconds, 1),
             seed=task.config.seed,

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
+from imedbench.methods.networks.keypoints import Detection, Keypoints
 from imedbench.methods.networks.losses.keypoints import assignment_loss, true_assignment
 from imedbench.methods.networks.superglue import (
     SuperGlue,
@@ -23,8 +24,7 @@ from imedbench.methods.networks.superglue import (
     mutual_matches,
     start_as_nearest_neighbours,
 )
-from imedbench.methods.networks.superpoint import Detection, Keypoints, SuperPoint
-from imedbench.methods.training.config import TrainingConfig
+from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.training.loop import Sample, TrainingTask
 from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.matched_views import (
@@ -36,44 +36,11 @@ from imedbench.methods.training.matched_views import (
     read_subjects,
     take_views,
 )
+from imedbench.methods.training.superglue_config import SuperGlueTraining
 from imedbench.methods.training.vessel_folders import hold_out, read_folder
 
 _NEAR_PX = 3.0
 _FAR_PX = 6.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuperGlueTraining(TrainingConfig):
-    """Settings of the SuperGlue training.
-
-    Args:
-        superpoint: weight file whose keypoints are matched; a shipped name or a path without its
-            ending.
-        width: features inside the network.
-        encoder_sizes: hidden layers of the position encoder.
-        layers: pairs of self- and cross-attention.
-        heads: attention heads.
-        sinkhorn_iterations: of the optimal transport.
-        crop: side of the views, px.
-        keypoints: of a view.
-        rotation: between two views, at most, in degrees.
-        drawn: share of views that show the vessels alone.
-        hold_out: one in so many training images of each folder validates.
-        validation_pairs: pairs of views of each folder.
-    """
-
-    superpoint: str = "superpoint-retina"
-    width: int = 128
-    encoder_sizes: tuple[int, ...] = (32, 64, 128)
-    layers: int = 5
-    heads: int = 4
-    sinkhorn_iterations: int = 100
-    crop: int = 256
-    keypoints: int = 256
-    rotation: float = 30.0
-    drawn: float = 0.25
-    hold_out: int = 10
-    validation_pairs: int = 8
 
 
 class SuperGlueTask(TrainingTask[SuperGlueTraining]):

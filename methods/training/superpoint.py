@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from imedbench.methods.networks.losses.keypoints import cell_labels, contrastive_loss
-from imedbench.methods.networks.superpoint import (
+from imedbench.methods.networks.keypoints import (
     Detection,
     Keypoints,
-    SuperPoint,
     match_mutually,
     sample_descriptors,
 )
+from imedbench.methods.networks.losses.keypoints import cell_labels, contrastive_loss
+from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.training.config import TrainingConfig
 from imedbench.methods.training.loop import Sample, TrainingTask
 from imedbench.methods.training.match_picture import picture_matches

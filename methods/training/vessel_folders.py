@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.errors import BadInput
+from imedbench.core.images import read_image
+from imedbench.core.pairs_file import FILE, read_pairs
+from imedbench.core.perceptual import perceptual_hash
 from imedbench.core.polarity import field_of_view, normalise
 
 T = TypeVar("T")
@@ -58,17 +60,15 @@ def list_images(root: Path, split: str) -> list[Path]:
     """Image files of one split of a pair set or of a folder with vessel masks.
 
     Args:
-        root: a folder with ``pairs.csv`` (columns ``split``, ``fixed``, ``moving``), or with
+        root: a folder with ``pairs.csv`` that names subsets, or with
             ``images/SPLIT/ID.png``.
         split: ``train`` or ``test``.
 
     Raises:
         BadInput: when there are none.
     """
-    table = root / "pairs.csv"
-    if table.is_file():
-        with table.open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.DictReader(lines) if row["split"] == split]
+    if (root / FILE).is_file():
+        rows = read_pairs(root, split)
         paths = [root / row[side] for row in rows for side in ("fixed", "moving")]
     else:
         paths = sorted((root / "images" / split).glob("*.png"))
@@ -77,6 +77,12 @@ def list_images(root: Path, split: str) -> list[Path]:
             f"{root}: no {split} images; name a folder with a pairs.csv or images/{split}/*.png"
         )
     return paths
+
+
+def hash_images(roots: Iterable[Path]) -> tuple[str, ...]:
+    """Perceptual hashes of the training images of folders, for the cards of what they train."""
+    images = (read_image(path) for root in roots for path in list_images(root, "train"))
+    return tuple(dict.fromkeys(perceptual_hash(image) for image in images))
 
 
 def hold_out(images: Sequence[T], one_in: int) -> tuple[list[T], list[T]]:

@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Card:
         arguments: what the class was built with.
         task: the training that made it.
         trained_on: data sets (``octa500/train`` …) it has seen.
+        training_images: perceptual hashes of those images, which tell a copy by another name.
         steps: of training up to these weights; a step of adversaries counts once.
         seconds: time of training.
         seed: of the training.
@@ -47,6 +48,7 @@ class Card:
     arguments: Mapping[str, Any]
     task: str
     trained_on: tuple[str, ...] = ()
+    training_images: tuple[str, ...] = ()
     steps: int = 0
     seconds: float = 0.0
     seed: int = 0
@@ -60,6 +62,25 @@ class Card:
 def names(folder: Path = FOLDER) -> tuple[str, ...]:
     """Names of the weight files in a folder, by default of those that ship."""
     return tuple(sorted(path.stem for path in folder.glob("*.safetensors")))
+
+
+def find(text: str) -> tuple[str, Path]:
+    """Name and folder of weights given by the name of shipped ones or by the path of a file.
+
+    Raises:
+        BadInput: when it looks like a path and there is no such file.
+    """
+    path = Path(text)
+    if path.suffix != ".safetensors" and path.parent == Path():
+        return text, FOLDER
+    if not path.is_file():
+        raise BadInput(f"{path}: no such weight file")
+    if path.suffix != ".safetensors" or not path.with_suffix(".json").is_file():
+        raise BadInput(
+            f"{path}: give the .safetensors file of a training, with its card"
+            f" {path.with_suffix('.json').name} beside it"
+        )
+    return path.stem, path.parent
 
 
 def read_card(name: str, folder: Path = FOLDER) -> Card:
@@ -123,5 +144,10 @@ def save(network: nn.Module, card: Card, path: Path) -> None:
     content = pack(tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    filled = {**asdict(card), "sha256": hashlib.sha256(content).hexdigest()}
-    path.with_suffix(".json").write_text(json.dumps(filled, indent=2) + "\n", encoding="utf-8")
+    write_card(replace(card, sha256=hashlib.sha256(content).hexdigest()), path)
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write the card of a weight file beside it."""
+    text = json.dumps(asdict(card), indent=2) + "\n"
+    path.with_suffix(".json").write_text(text, encoding="utf-8")

@@ -18,8 +18,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from imedbench.core.arrays import Pixels
 from imedbench.core.types import Image
 from imedbench.methods.networks.checkpoints import superglue_state, superpoint_state
+from imedbench.methods.networks.keypoints import Detection
 from imedbench.methods.networks.superglue import SuperGlue, SuperGlueConfig, mutual_matches
-from imedbench.methods.networks.superpoint import Detection, SuperPoint
+from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.superpoint_superglue import SuperPointSuperGlue
 
 SIDE = 512

@@ -7,7 +7,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from imedbench.datasets.synthetic.benchmark import Synthetic
-from imedbench.datasets.synthetic.streaming import PAIRS_PER_EYE, stream_pairs
+from imedbench.datasets.synthetic.pairs import make_pair
 from imedbench.datasets.synthetic.tree import make_eye
 from imedbench.datasets.synthetic.warps import LEVELS, Level
 
@@ -22,17 +22,11 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.parametrize("size", [256, 512])
 @pytest.mark.parametrize("level", LEVELS)
-def test_stream(benchmark: BenchmarkFixture, level: Level, size: int) -> None:
-    """One round makes the pairs of one eye, the growing of it included."""
-    pairs = stream_pairs(1, level, size=size)
-    next(pairs)  # textures are made once a process
-
-    def one_eye() -> None:
-        for _ in range(PAIRS_PER_EYE):
-            next(pairs)
-
-    benchmark.pedantic(one_eye, rounds=3)
-    benchmark.extra_info["pairs_per_second"] = PAIRS_PER_EYE / benchmark.stats["mean"]
+def test_pair(benchmark: BenchmarkFixture, level: Level, size: int) -> None:
+    """One pair, the growing of its eye included."""
+    make_pair(0, level, size=size)  # textures are made once a process
+    seeds = iter(range(1, 100))
+    benchmark.pedantic(lambda: make_pair(next(seeds), level, size=size), rounds=8)
 
 
 def test_eye(benchmark: BenchmarkFixture) -> None:

@@ -27,7 +27,7 @@ from imedbench.runs.store import Store
 
 WriteManifest = Callable[..., Path]
 HOSTILE = Path(__file__).parent / "hostile.py"
-ONE_SPLIT = ("--split", "multi-modal", "--metrics", "tre_mean")
+ONE_SPLIT = ("--split", "multi-modal", "--metrics", "tre_mean", "--no-page")
 
 
 def command(data: Path, out: Path, *more: object) -> list[str]:

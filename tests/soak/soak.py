@@ -73,7 +73,7 @@ def run(data: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
         [
             *(sys.executable, "-m", "imedbench", "run", "--data", str(data), "--out", str(out)),
             *("--methods", "identity,troublesome", "--plugin", str(PLUGIN), *more),
-            *("--split", "multi-modal", "--metrics", "folding"),
+            *("--split", "multi-modal", "--metrics", "folding", "--no-page"),
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -186,7 +186,7 @@ def count_memory(folder: Path, rows: int) -> None:
         [
             *(sys.executable, "-m", "imedbench", "run", "--data", "many", "--plugin", str(MANY)),
             *("--methods", "identity", "--out", str(out), "--split", "multi-modal"),
-            *("--metrics", "folding"),
+            *("--metrics", "folding", "--no-page"),
         ],
         stdout=subprocess.DEVNULL,
     )

@@ -7,13 +7,24 @@ from imedbench.analysis.protocols.evidence import (
     Protocol,
     ProtocolResult,
 )
-from imedbench.analysis.protocols.fire import GLAMPOINTS, RETINAREGNET, SUPERRETINA
+from imedbench.analysis.protocols.fire import GLAMPOINTS, LANDMARK_ERROR, RETINAREGNET, SUPERRETINA
 from imedbench.analysis.protocols.imed import LAB, SEED
 from imedbench.analysis.protocols.ranks import RankTable, rank_table
+from imedbench.analysis.protocols.success import MEMO, REDFEAT
 from imedbench.core.errors import BadInput
 
 PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (SEED, LAB, SUPERRETINA, GLAMPOINTS, RETINAREGNET)
+    protocol.name: protocol
+    for protocol in (
+        SEED,
+        LAB,
+        SUPERRETINA,
+        GLAMPOINTS,
+        RETINAREGNET,
+        LANDMARK_ERROR,
+        MEMO,
+        REDFEAT,
+    )
 }
 
 

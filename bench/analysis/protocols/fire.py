@@ -72,3 +72,33 @@ RETINAREGNET = Protocol(
     figures=_pooled_area,
     order_key=lambda figures: (-figures["auc"],),
 )
+
+
+def _class_means(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> dict[str, float]:
+    """Mean error of the registered pairs, by category, without the bad pair and with it."""
+    known = [pair for pair in pairs if pair.errors is not None]
+    good = [pair for pair in known if BAD_CONTROL_POINTS not in pair.pair_id]
+    by_class = {
+        f"mle_{c}": [pair.mean_error for pair in good if pair.category == c]
+        for c in sorted({pair.category for pair in pairs} - {""})
+    }
+    chosen = {
+        "mle": [pair.mean_error for pair in good],
+        **by_class,
+        "mle_with_P37": [pair.mean_error for pair in known],
+    }
+    means = {name: float(np.mean(errors)) if errors else np.nan for name, errors in chosen.items()}
+    return means | {"failed": 1 - len(known) / len(pairs)}
+
+
+LANDMARK_ERROR = Protocol(
+    name="fire-mle-v1",
+    summary=(
+        "mle: mean over registered pairs of the mean landmark error, px, also by category; "
+        "P37_1_2, whose control points are wrong, counts in mle_with_P37 alone"
+    ),
+    source="as EyeLiner and RetinaRegNet report FIRE, 2024; ranks: fewest failures, then mle",
+    grade=lambda pair: Grade.FAILED if pair.errors is None else Grade.REGISTERED,
+    figures=_class_means,
+    order_key=lambda figures: (figures["failed"], figures["mle"]),
+)

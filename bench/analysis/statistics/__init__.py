@@ -12,11 +12,11 @@ from imedbench.analysis.statistics.paired import (
     hodges_lehmann,
     holm,
     mcnemar_exact,
-    minimum_detectable_difference,
     paired_differences,
     rank_biserial,
     wilcoxon_signed_rank,
 )
+from imedbench.analysis.statistics.power import minimum_detectable_difference
 from imedbench.analysis.statistics.ranking import (
     CriticalDifference,
     RankStability,

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from imedbench.analysis.statistics.grouping import group_codes, group_means, group_sums
 from imedbench.analysis.statistics.intervals import Interval, bootstrap_mean
+from imedbench.analysis.statistics.power import minimum_detectable_difference
 from imedbench.core.arrays import Floats, Mask
 from imedbench.core.errors import ContractError
 
@@ -230,34 +231,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     remaining = np.arange(order.size, 0, -1)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * remaining))
     return [float(value) for value in adjusted]
-
-
-def minimum_detectable_difference(
-    differences: Floats, *, power: float = 0.8, level: float = 0.95
-) -> float:
-    """Smallest true mean difference that as many pairs, spread alike, would likely show.
-
-    Args:
-        differences: N independent differences.
-        power: probability that a paired t test is significant in that direction, in (0.5, 1).
-        level: one less the two-sided significance level.
-
-    Returns:
-        In the unit of the differences; NaN for fewer than two or with one that is not finite.
-
-    Source:
-        Cohen, Statistical Power Analysis, 1988, chapter 2, by the noncentral t distribution.
-    """
-    differences = np.asarray(differences, np.float64)
-    n = differences.size
-    if n < 2 or not np.isfinite(differences).all():
-        return np.nan
-    freedom = n - 1
-    threshold = stats.t.isf((1 - level) / 2, freedom)
-    # Far enough: there spread and mean each stay on the good side with probability √power.
-    spread = np.sqrt(stats.chi2.ppf(np.sqrt(power), freedom) / freedom)
-    farthest = threshold * spread + stats.norm.ppf(np.sqrt(power))
-    shift = optimize.brentq(
-        lambda shift: float(stats.nct.sf(threshold, freedom, shift)) - power, 0.0, farthest
-    )
-    return float(shift * differences.std(ddof=1) / np.sqrt(n))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from imedbench.methods.networks.superpoint import CELL
+from imedbench.methods.networks.keypoints import CELL
 
 _TOO_NEAR_PX = 8.0  # a descriptor sees this far, so closer points are no fair strangers
 

@@ -1,0 +1,159 @@
+"""`imedbench align` and `imedbench apply`: registered images out of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imedbench.cli.options import (
+    AcceptOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    PluginsOption,
+    TimeoutOption,
+    check_device,
+    load_plugins,
+    note_acceptance,
+)
+from imedbench.cli.score import INCOMPLETE
+
+
+def align_command(
+    pairs: Annotated[
+        str,
+        typer.Argument(
+            help="pairs.csv, a folder of ID_cf.* and ID_octa.* files, or any data set.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("aligned"),
+    method: Annotated[str, typer.Option("--method", "-m", help="NAME or NAME:OPTION=VALUE.")] = (
+        "imed"
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    device: DeviceOption = "cpu",
+    timeout: TimeoutOption = 60.0,
+    force: ForceOption = False,
+    plugin: PluginsOption = None,
+    accept_license: AcceptOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Align every pair and write images at their own depth, transforms, a table and a QC sheet.
+
+    Refused pairs get no image; they come first in aligned.csv and on qc.png. The same command again
+    goes on where it ended.
+
+    Examples:
+
+    imedbench align my/pairs.csv --out aligned
+
+    imedbench align folder:root=scans:moving=fa --out aligned
+    """
+    from imedbench.cli.show import ProgressBar, output, print_json, remarks
+    from imedbench.core.datasets import open_dataset
+    from imedbench.core.types import SPLITS
+    from imedbench.reports.qc import write_sheets
+    from imedbench.runs.align import TABLE, align
+    from imedbench.runs.config import RunConfig, offered_splits
+    from imedbench.runs.pairs import KeptPairs
+
+    plugins = load_plugins(plugin)
+    note_acceptance(accept_license)
+    dataset = KeptPairs(open_dataset(pairs))
+    config = RunConfig(
+        data=pairs,
+        methods=(method,),
+        out=out,
+        splits=SPLITS,
+        device=check_device(device),
+        workers=workers,
+        timeout_s=timeout,
+        plugins=plugins,
+    )
+    config, _ = offered_splits(config, dataset, True)
+    config = RunConfig(**{**vars(config), "splits": config.splits[:1]})
+    try:
+        with ProgressBar("aligning") as progress:
+            done = align(config, dataset, progress, force=force)
+    except KeyboardInterrupt:
+        remarks.print("interrupted; every finished pair is stored, the same command goes on")
+        raise typer.Exit(INCOMPLETE) from None
+    with ProgressBar("drawing") as progress:
+        pages = write_sheets(out, done, dataset, progress)
+    aligned = sum(item.files is not None for item in done)
+    unanswered = [i for i in done if i.row is None or not i.row.outcome.is_answer]
+    if json:
+        print_json({"out": str(out), "pairs": len(done), "aligned": aligned})
+    else:
+        output.print(
+            f"{aligned} of {len(done)} pairs aligned; {out / TABLE} and {pages[0]} show the others"
+            " first",
+            highlight=False,
+        )
+    if unanswered:
+        reason = unanswered[0].row.reason if unanswered[0].row else "not computed"
+        remarks.print(
+            f"INCOMPLETE: {len(unanswered)} pairs have no answer, first"
+            f" {unanswered[0].ref.pair_id}: {reason}",
+            style="yellow",
+            highlight=False,
+        )
+        raise typer.Exit(INCOMPLETE)
+
+
+def apply_command(
+    transform: Annotated[Path, typer.Argument(help="JSON file of align or register.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="Image, mask or points.csv.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.", show_default=False)],
+    mask: Annotated[
+        bool, typer.Option("--mask", help="Take the nearest pixel: for masks and labels.")
+    ] = False,
+    inverse: Annotated[
+        bool, typer.Option("--inverse", help="From the fixed image to the moving one.")
+    ] = False,
+    force: ForceOption = False,
+) -> None:
+    """Bring another channel, a segmentation or points into the other image's frame.
+
+    Points are a CSV file with columns x and y: 0-based pixel centres.
+
+    Examples:
+
+    imedbench apply aligned/transforms/07.json 07_octa_deep.tif --out 07_deep_on_cf.tif
+
+    imedbench apply aligned/transforms/07.json lesions.csv --inverse --out lesions_on_octa.csv
+    """
+    from imedbench.cli.show import output, remarks
+    from imedbench.core.decoding import read_picture
+    from imedbench.core.errors import BadInput
+    from imedbench.runs.alignment import map_points_file, read_alignment, warp_picture
+    from imedbench.runs.output import check_target, encode_picture, write_file
+
+    check_target(out, force=force, inputs=(transform, source))
+    alignment = read_alignment(transform)
+    alignment = alignment.reversed() if inverse else alignment
+    try:
+        if source.suffix.lower() == ".csv":
+            text, lost = map_points_file(_read_text(source), alignment)
+            write_file(out, text.encode())
+            if lost:
+                remarks.print(f"{lost} points have no place there; their cells are empty")
+        else:
+            picture = read_picture(source)
+            warped = warp_picture(picture, alignment, "nearest" if mask else "linear")
+            write_file(out, encode_picture(out, warped))
+    except BadInput as error:
+        raise error if str(source) in str(error) else BadInput(f"{source}: {error}") from None
+    output.print(f"wrote {out}", highlight=False)
+
+
+def _read_text(path: Path) -> str:
+    from imedbench.core.errors import BadInput
+
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a CSV file in UTF-8 that can be read ({error})") from None

@@ -1,0 +1,46 @@
+"""What Python code does beside its work: files it writes, addresses it connects to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+# Asked once, for asking opens files, which the watch below would see and ask again.
+_IDLE = (tempfile.gettempdir(), os.devnull, "/dev/", "/proc/")
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+_watchers: list[list[str]] = []
+_listening: list[bool] = []
+
+
+@contextlib.contextmanager
+def watch_side_effects() -> Iterator[list[str]]:
+    """Collect, in words, what is written outside the temporary folder and what goes to the network.
+
+    Only what Python itself opens is seen; a library's own C code is not.
+    """
+    if not _listening:
+        sys.addaudithook(_on_event)  # cannot be taken away again; it is idle unless watched
+        _listening.append(True)
+    events: list[str] = []
+    _watchers.append(events)
+    try:
+        yield events
+    finally:
+        _watchers.remove(events)
+
+
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watchers:
+        return
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        _watchers[-1].append("uses the network; weights must be there before")
+    if event == "open" and isinstance(arguments[0], str):
+        path, mode, flags = arguments
+        writes = any(c in (mode or "") for c in "wax+") or bool((flags or 0) & _WRITES)
+        if writes and not path.startswith(_IDLE) and "__pycache__" not in path:
+            _watchers[-1].append(f"writes {path}; a method returns what it has to say")

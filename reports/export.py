@@ -1,0 +1,137 @@
+"""A run as files for other programs and for a paper; docs/export.md has the schema."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imedbench.analysis.best import SplitResult
+from imedbench.analysis.protocols import RankTable
+from imedbench.analysis.run import Run
+from imedbench.analysis.tables import MethodSummary, metric_info
+from imedbench.core.arrays import plain
+from imedbench.core.errors import BadInput
+from imedbench.reports.charts import colours, split_charts
+from imedbench.reports.figures import draw_chart
+from imedbench.reports.formats import render, tex
+from imedbench.reports.report import make_folder, report_content
+
+SCHEMA = 1  # raise it when a column changes its name or meaning
+_ROW_COLUMNS = ("key", "stages")  # of the run's own book-keeping, not exported
+
+
+def export(run: Run, folder: Path, kind: str, figures: str | None, bibtex: bool) -> list[Path]:
+    """Write the rows, summaries and figures of a run.
+
+    Args:
+        run: scored.
+        folder: made if it is missing.
+        kind: ``csv``, ``parquet``, ``json``, ``latex`` or ``md``.
+        figures: ``pdf``, ``svg`` or ``png`` for charts at 300 dpi; None for none.
+        bibtex: whether to write the sources of methods and data set.
+
+    Raises:
+        BadInput: when the folder cannot be made, or parquet's library is not installed.
+    """
+    make_folder(folder)
+    table = run.table()
+    content = report_content(run, table)
+    rows = table.drop(columns=list(_ROW_COLUMNS))
+    summary = pd.DataFrame(_summary(content["splits"], content["ranks"]))
+    if kind == "json":
+        written = [_json(folder / "results.json", run, rows, summary)]
+    elif kind in ("latex", "md"):
+        name = {"latex": "table.tex", "md": "table.md"}[kind]
+        (folder / name).write_text(render(f"{name}.j2", **content), encoding="utf-8")
+        written = [folder / name]
+    else:
+        written = [
+            _frame(frame, folder / f"{name}.{kind}")
+            for name, frame in (("rows", rows), ("summary", summary))
+        ]
+    if figures:
+        colour = colours(list(content["methods"]))
+        for split in content["splits"]:
+            part = table[table["split"] == split.split]
+            for chart in split_charts(part, split, colour):
+                written.append(folder / f"{split.split}-{chart.name}.{figures}")
+                draw_chart(chart, written[-1], dpi=300)
+    if bibtex:
+        written.append(folder / "sources.bib")
+        written[-1].write_text(_bibtex(run), encoding="utf-8")
+    return written
+
+
+def _summary(splits: list[SplitResult], ranks: dict[str, RankTable]) -> Iterator[dict[str, Any]]:
+    """One line a figure: every metric, the failures, the latency and each protocol's own."""
+    for split in splits:
+        for row in split.rows:
+            yield from _method_lines(row)
+        ranked = ranks.get(split.split)
+        for method, results in ranked.results.items() if ranked else ():
+            for protocol, result in results.items():
+                for name, value in result.figures.items():
+                    base = {"split": split.split, "method": method, "kind": "protocol"}
+                    yield base | {"name": f"{protocol}/{name}", "estimate": value, "n": result.n}
+
+
+def _method_lines(row: MethodSummary) -> Iterator[dict[str, Any]]:
+    base = {"split": row.split, "method": row.method, "n": row.n, "n_groups": row.n_groups}
+    low, high = (limit * row.n for limit in (row.failures.low, row.failures.high))
+    counts = {"failures": (row.n_failures, low, high), "unanswered": (row.n_unanswered, None, None)}
+    for name, (count, below, above) in counts.items():
+        yield base | {"kind": "count", "name": name, "estimate": count, "low": below, "high": above}
+    yield base | {"kind": "time", "name": "latency", "unit": "ms", "estimate": row.latency_ms}
+    for name, mean in row.means.items():
+        facts = {"kind": "metric", "name": name, "unit": metric_info(name).unit}
+        limits = {"estimate": mean.estimate, "low": mean.low, "high": mean.high}
+        yield base | facts | limits | {"mean_ok": row.means_ok.get(name)}
+
+
+def _frame(frame: pd.DataFrame, path: Path) -> Path:
+    frame = frame.assign(schema=SCHEMA)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+        return path
+    try:
+        frame.to_parquet(path, index=False)
+    except ImportError:
+        raise BadInput("parquet needs pyarrow: pip install 'imedbench[parquet]'") from None
+    return path
+
+
+def _json(path: Path, run: Run, rows: pd.DataFrame, summary: pd.DataFrame) -> Path:
+    content = {
+        "schema": SCHEMA,
+        "dataset": run.dataset.info.name,
+        "dataset_version": run.dataset.info.version,
+        "provenance": run.settings["provenance"],
+        "summary": summary.to_dict("records"),
+        "rows": rows.to_dict("records"),
+    }
+    path.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
+    return path
+
+
+def _bibtex(run: Run) -> str:
+    """Sources as far as methods and data set name them; one entry each, as free text."""
+    from imedbench import __version__
+
+    named = {
+        spec.partition(":")[0]: info.paper for spec, info in run.store.methods().items() if info
+    }
+    named[f"data-{run.dataset.info.name}"] = run.dataset.info.reference
+    named["imedbench"] = f"imedbench {__version__}, benchmark of retinal image registration"
+    entries = []
+    for key, source in named.items():
+        if source:
+            year = re.findall(r"(?:19|20)\d\d", source)
+            fields = [f"  title = {{{{{tex(source)}}}}}", *(f"  year = {{{y}}}" for y in year[-1:])]
+            safe = re.sub(r"[^A-Za-z0-9-]", "-", key)
+            entries.append(f"@misc{{{safe},\n" + ",\n".join(fields) + "\n}\n")
+    return "\n".join(entries)

@@ -1,0 +1,101 @@
+"""Exports of a small run, held against what they were."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from imedbench.core.images import read_image
+
+Cli = Callable[..., Any]
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+METRICS = "mse,rmse,tre_mean,tre_median,tre_max,tre_rms"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture
+def finished(
+    cli: Cli, folder: Path, troublesome: Path, write_manifest: Callable[..., Path]
+) -> Path:
+    """Identity and a method that fails on one pair of four; two workers, so nothing is timed."""
+    out = folder / "run"
+    if not out.exists():
+        data = write_manifest(folder / "data", ["shift", "shift", "mirror", "shift"])
+        ended = cli(
+            *("run", "--data", data, "--methods", "identity,troublesome:note=50% <&_>"),
+            *("--plugin", troublesome, "--split", "multi-modal", "--out", out, "--workers", 2),
+            *("--metrics", METRICS, "--no-page"),
+        )
+        assert ended.code == 0, ended.err
+    return out
+
+
+def held(name: str, text: str) -> None:
+    """Compare with the file kept; delete it to write it anew, and look at it before committing."""
+    path = SNAPSHOTS / name
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["csv", "latex", "md"])
+def test_tables_are_what_they_were(cli: Cli, finished: Path, folder: Path, kind: str) -> None:
+    ended = cli("export", finished, "--format", kind, "--out", folder / kind, "--bibtex")
+    assert ended.code == 0, ended.err
+    for path in (folder / kind).iterdir():
+        text = path.read_text(encoding="utf-8")
+        held(path.name, re.sub(r"\d+\.\d{6,}", lambda m: f"{float(m[0]):.4g}", text))
+
+
+def test_the_markdown_page_is_what_it_was(cli: Cli, finished: Path, folder: Path) -> None:
+    ended = cli("report", finished, "--out", folder / "page")
+    assert ended.code == 0, ended.err
+    held("report.md", (folder / "page" / "report.md").read_text().split("## How this was made")[0])
+
+
+def test_every_metric_protocol_and_interval_is_in_the_json(
+    cli: Cli, finished: Path, folder: Path
+) -> None:
+    ended = cli("export", finished, "--format", "json", "--out", folder / "json")
+    assert ended.code == 0, ended.err
+    content = json.loads((folder / "json" / "results.json").read_text())
+    assert content["schema"] == 1
+    assert len(content["rows"]) == 8
+    lines = {(line["method"], line["name"]): line for line in content["summary"]}
+    tre = lines["identity", "tre_mean"]
+    assert (tre["estimate"], tre["unit"], tre["kind"]) == (2.0, "px", "metric")
+    assert tre["low"] <= tre["estimate"] <= tre["high"]
+    assert lines["identity", "fire-superretina-v1/mauc"]["estimate"] == pytest.approx(23 / 25)
+    failures = lines["troublesome:note=50% <&_>", "failures"]
+    assert failures["estimate"] == 1
+    assert failures["low"] < 1 < failures["high"]
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_charts_are_files_for_a_paper(cli: Cli, finished: Path, folder: Path, kind: str) -> None:
+    out = folder / f"figures-{kind}"
+    assert cli("export", finished, "--figures", kind, "--out", out).code == 0
+    drawn = {path.stem for path in out.glob(f"*.{kind}")}
+    assert {"multi-modal-cumulative", "multi-modal-outcomes", "multi-modal-errors"} <= drawn
+    if kind == "png":
+        assert read_image(out / "multi-modal-cumulative.png").size[0] == 1920
+
+
+def test_parquet_is_written_or_says_what_it_needs(cli: Cli, finished: Path, folder: Path) -> None:
+    ended = cli("export", finished, "--format", "parquet", "--out", folder / "parquet")
+    if ended.code == 0:
+        assert len(pd.read_parquet(folder / "parquet" / "rows.parquet")) == 8
+    else:
+        assert ended.code == 2
+        assert ended.err == "error: parquet needs pyarrow: pip install 'imedbench[parquet]'\n"
