@@ -266,6 +266,22 @@ def test_an_itk_affine_resamples_as_we_do() -> None:
     assert warped[10, 10] == image[13, 6]
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Affine([[0.9, 0.1, 3], [-0.1, 1.1, -7]]),
+        Homography([[0.9, 0.1, 3], [-0.1, 1.1, -7], [2e-4, -1e-4, 1]]),
+    ],
+)
+def test_itk_itself_reads_the_file(transform: Transform, tmp_path: Path) -> None:
+    itk = pytest.importorskip("SimpleITK", reason="comes with imedbench[itk]")
+    (tmp_path / "t.tfm").write_text(to_itk(transform, (200, 120)))
+    read = itk.ReadTransform(str(tmp_path / "t.tfm"))
+    points = np.random.default_rng(0).uniform(0, [199, 119], (100, 2))
+    found = [read.TransformPoint(point.tolist()) for point in points]
+    np.testing.assert_allclose(found, transform.apply(points), atol=2 * TOLERANCE_PX)
+
+
 # Folders of files
 
 

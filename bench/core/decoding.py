@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from imedbench.core.errors import BadInput
 
 MAX_PIXELS = 100_000_000  # 10,000 × 10,000: an 8-bit colour image of it takes 300 MB
+EXPORTS = (".vol", ".e2e", ".fda")  # of OCT devices
 DICOM_MARK = b"DICM"  # after 128 bytes for other programs
 _ORIENTATION = 0x0112  # EXIF tag
 _PAGE = re.compile(r"(?P<file>.+)#(?P<page>\d+)")
@@ -53,6 +54,10 @@ def read_picture(path: Path) -> Picture:
     file, page = split_page(path)
     if not file.is_file():
         raise BadInput(f"{path}: no such file")
+    if file.suffix.lower() in EXPORTS:
+        from imedbench.core.vendor import read_export
+
+        return read_export(path, file, page)
     try:
         content = file.read_bytes()
         if content[128:132] == DICOM_MARK:
