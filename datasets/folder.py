@@ -81,7 +81,7 @@ class Folder:
         Raises:
             BadInput: when a file cannot be read.
         """
-        fixed, moving = self.files(ref)
+        fixed, moving = self.source_files(ref)
         return ImagePair(
             pair_id=ref.pair_id,
             fixed=read_image(fixed, ref.fixed_modality),
@@ -89,7 +89,7 @@ class Folder:
             group=ref.group,
         )
 
-    def files(self, ref: PairRef) -> tuple[Path, Path]:
+    def source_files(self, ref: PairRef) -> tuple[Path, Path]:
         """Name the files of the fixed and the moving image."""
         if ref.pair_id not in self.pairs:
             raise BadInput(f"{self.root}: there is no pair {ref.pair_id!r} any more")
@@ -97,7 +97,7 @@ class Folder:
 
     def fingerprint(self, ref: PairRef) -> str:
         """Tell whether the files of a pair can have changed."""
-        return file_fingerprint(self.files(ref), ref)
+        return file_fingerprint(self.source_files(ref), ref)
 
     def _sides(self, mistakes: Collector | None = None) -> dict[str, dict[str, Path]]:
         """The files of each modality by id; notes what is there twice."""

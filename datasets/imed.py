@@ -164,6 +164,11 @@ class Imed:
             note=ref.note,
         )
 
+    def source_files(self, ref: PairRef) -> tuple[Path, Path]:
+        """Name the files of the fixed and the moving image of the multi-modal split."""
+        files = self.files[ref.pair_id]
+        return files.fixed, files.moving
+
     def fingerprint(self, ref: PairRef) -> str:
         """Tell whether the files of a pair, or what translates them, can have changed."""
         files, fake = self.files[ref.pair_id], self._fake(ref.pair_id)

@@ -49,7 +49,7 @@ def read_affine(path: Path) -> Affine:
         BadInput: when the file holds none, or one that no two images of an eye are related by.
     """
     matrix = read_numbers(path, 3)[:2]
-    if not 0.01 < abs(np.linalg.det(matrix[:, :2])) < 100:
+    if np.abs(matrix).max() > 1e6 or not 0.01 < abs(np.linalg.det(matrix[:, :2])) < 100:
         raise BadInput(f"{path}: this matrix maps no eye onto an image of it; write it anew")
     return Affine(matrix)
 

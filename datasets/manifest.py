@@ -134,7 +134,7 @@ class Manifest:
         files = [self.folder / row[column] for column in PATHS if row[column]]
         return file_fingerprint(files, ref, row["spacing_um"])
 
-    def files(self, ref: PairRef) -> tuple[Path, Path]:
+    def source_files(self, ref: PairRef) -> tuple[Path, Path]:
         """Name the files of the fixed and the moving image of the multi-modal split."""
         row = self._read[0][ref.pair_id]
         return self.folder / row["fixed"], self.folder / row["moving"]

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from imedbench.core.arrays import Plane
+from imedbench.core.resize import fitted_size, resize, resizing_matrix
 from imedbench.core.transforms import Affine, DenseField, Transform, compose
 from imedbench.methods.networks.unit_frame import smooth_grid, to_pixels
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from imedbench.methods.networks.arbicon import Warp
 
-Plane = NDArray[np.float32]
 Register = Callable[["Tensor", "Tensor"], "Warp"]
 _CELL_PX = 3  # side of a cell of the correlation in its picture
 _LINE_EVERY = 11  # px of the network's square between the lines of the displacement picture
@@ -63,16 +64,13 @@ def fit_square(plane: Plane, size: int, outside: float) -> Square:
         outside: value beside the image.
     """
     height, width = plane.shape
-    scale = size / max(height, width)
-    rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(plane, (columns, rows), interpolation=way)
+    columns, rows = fitted_size((width, height), size)
+    small = resize(plane, (columns, rows))
     top, left = (size - rows) // 2, (size - columns) // 2
     square = np.full((size, size), outside, np.float32)
     square[top : top + rows, left : left + columns] = small
-    x, y = columns / width, rows / height
-    # Pixel centres are at integers, so the corner of an image is at -0.5 before and after.
-    matrix = [[x, 0, (x - 1) / 2 + left], [0, y, (y - 1) / 2 + top]]
+    matrix = resizing_matrix((width, height), (columns, rows))[:2]
+    matrix[:, 2] += left, top
     return Square(square, Affine(matrix), outside)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imedbench.core.arrays import Points
 from imedbench.core.options import Positive, Side
+from imedbench.core.resize import resize_points
 from imedbench.core.stages import stage
 from imedbench.core.types import Image, MethodInfo, Registration
 from imedbench.methods import weight_sources
@@ -171,7 +172,7 @@ def _as_found(
 ) -> FoundPoints:
     size = (shape[1], shape[0])
     points = keypoints.points[0].double().cpu().numpy()
-    return FoundPoints(keypoints, size, (points + 0.5) * native_size / size - 0.5)
+    return FoundPoints(keypoints, size, resize_points(points, size, native_size))
 
 
 def shown(
@@ -187,18 +188,14 @@ def shown(
     Returns:
         float32 H×W in [0, 1], and the field of view, bool H×W.
     """
-    import cv2
-
     from imedbench.core.polarity import field_of_view, normalise
+    from imedbench.core.resize import resize, resize_mask
 
     grey, fov = image.grey(), field_of_view(image.pixels)
     scale = size / max(grey.shape) if size else 1.0
     if scale != 1.0:
         wanted = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        grey = np.asarray(cv2.resize(grey, wanted, interpolation=how), np.uint8)
-        near = cv2.resize(fov.astype(np.uint8), wanted, interpolation=cv2.INTER_NEAREST)
-        fov = np.asarray(near) > 0
+        grey, fov = resize(grey, wanted, enlarge="cubic"), resize_mask(fov, wanted)
     if normalised:
         return normalise(grey, fov), fov
     return grey.astype(np.float32) / np.float32(255), fov

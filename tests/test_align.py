@@ -129,6 +129,18 @@ def test_an_unreadable_image_leaves_the_others_aligned(
     assert "first 07:" in ended.err
 
 
+def test_the_imed_folders_are_aligned_at_full_depth_too(tmp_path: Path, cli: Cli) -> None:
+    whole = scene(3)
+    for folder in ("CF_ts", "OCTA_ts"):
+        (tmp_path / folder).mkdir()
+    write_image(tmp_path / "CF_ts" / "1Fundus.png", whole[:, :-6].astype(np.uint8))
+    write_image(tmp_path / "OCTA_ts" / "1OCTA.png", (whole[:, 6:] * 257).astype(np.uint16))
+    out = tmp_path / "aligned"
+    assert cli("align", f"imed:root={tmp_path}", "--out", out, *ALIGN).code == 0
+    warped = cv2.imread(str(out / "images" / "1.png"), cv2.IMREAD_UNCHANGED)
+    assert warped.dtype == np.uint16
+
+
 @pytest.fixture
 def transform(tmp_path: Path) -> Path:
     """A registration of a moving image of 30×20 px, 5 px left and 2 up, on a fixed one of 40×24."""

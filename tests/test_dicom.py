@@ -132,12 +132,12 @@ def test_data_check_says_what_it_assumed_and_spacing_reaches_the_truth(
 
 def test_floats_are_shown_by_their_range(tmp_path: Path) -> None:
     path = tmp_path / "float.tif"
-    cv2.imwrite(str(path), np.array([[-2, 0, 2, np.nan]], np.float32))
+    cv2.imwrite(str(path), np.array([[-2, 0, 2, np.nan]] * 2, np.float32))
     image = read_image(path)
-    assert image.pixels.tolist() == [[0, 128, 255, 0]]
-    assert image.note.endswith("; 1 values are not finite and shown as black")
-    cv2.imwrite(str(path), np.array([[0, 0.2, 0.5]], np.float32))
-    assert read_image(path).pixels.tolist() == [[0, 51, 128]]
+    assert image.pixels.tolist() == [[0, 128, 255, 0]] * 2
+    assert image.note.endswith("; 2 values are not finite and shown as black")
+    cv2.imwrite(str(path), np.array([[0, 0.2, 0.5]] * 2, np.float32))
+    assert read_image(path).pixels.tolist() == [[0, 51, 128]] * 2
 
 
 def test_a_colour_profile_is_converted_to_srgb(tmp_path: Path) -> None:

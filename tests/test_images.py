@@ -46,8 +46,8 @@ def test_colours_are_rgb(tmp_path: Path) -> None:
 
 
 def test_other_depths_and_channels(tmp_path: Path) -> None:
-    deep = encoded(tmp_path / "deep.png", np.array([[0, 257, 65535]], np.uint16))
-    assert read_image(deep).pixels.tolist() == [[0, 1, 255]]
+    deep = encoded(tmp_path / "deep.png", np.array([[0, 257, 65535]] * 2, np.uint16))
+    assert read_image(deep).pixels.tolist() == [[0, 1, 255]] * 2
     clear = encoded(tmp_path / "clear.png", np.dstack([RGB[..., ::-1], GREY]))
     np.testing.assert_array_equal(read_image(clear).pixels, RGB)
     flat = encoded(tmp_path / "flat.png", np.dstack([GREY] * 3))

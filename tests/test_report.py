@@ -179,3 +179,23 @@ def test_nothing_of_the_database_is_changed_by_a_report(page: Path, tmp_path: Pa
     before = [p.key for p in Store(folder).predictions()]
     write_report(open_run(folder), tmp_path, NullProgress())
     assert [p.key for p in Store(folder).predictions()] == before
+
+
+def test_names_of_others_break_neither_tables_nor_the_page(
+    tmp_path: Path, troublesome: Path, write_manifest: Callable[..., Path]
+) -> None:
+    data = write_manifest(tmp_path / "data", ["shift", "raise", "mirror"])
+    names = ["../../<img src=x>", "a`b*c_" + "x" * 300, "‏مرحبا [x](y)"]
+    text = data.read_text()
+    for n, name in enumerate(names):
+        text = text.replace(f"\np{n},", f"\n{name},")
+    data.write_text(text)
+    methods = ("troublesome:note=<script>", "troublesome:note=`|`")
+    opened = make_run(tmp_path / "run", data, troublesome, *methods)
+    page = write_report(opened, tmp_path / "page", NullProgress())
+    for table in tables(page):
+        assert len({len(row) for row in table}) == 1, table[0]
+    outside = re.sub(r"`[^`\n]*`", "", page.read_text())
+    assert not re.search(r"<(script|img)", outside)
+    assert {f.name for f in tmp_path.iterdir()} == {"data", "run", "page"}
+    assert all(f.parent == page.parent / "figures" for f in page.parent.rglob("*.*g"))

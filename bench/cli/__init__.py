@@ -12,6 +12,7 @@ from imedbench.cli import (
     export,
     imports,
     latency,
+    merge,
     new,
     plugins,
     register,
@@ -58,6 +59,7 @@ app.command("report")(report.report_command)
 app.command("view")(report.view_command)
 app.command("export")(export.export_command)
 app.command("import")(imports.import_command)
+app.command("merge")(merge.merge_command)
 app.command("register")(register.register_command)
 app.command("align")(align.align_command)
 app.command("apply")(align.apply_command)

@@ -49,11 +49,18 @@ def score_command(
 def score_and_show(run: Run, metrics: tuple[str, ...], *, page: bool, as_json: bool) -> None:
     """Bring the scores up to date and print what came out; end with 3 where answers are missing."""
     from imedbench.analysis.run import score_run
-    from imedbench.analysis.tables import incomplete, pair_table, summarise
-    from imedbench.cli.show import ProgressBar, print_json
+    from imedbench.cli.show import ProgressBar
 
     with ProgressBar("scoring") as progress:
         score_run(run, metrics, progress)
+    show_run(run, page=page, as_json=as_json)
+
+
+def show_run(run: Run, *, page: bool, as_json: bool) -> None:
+    """Print what came out of a run; end with 3 where answers are missing."""
+    from imedbench.analysis.tables import incomplete, pair_table, summarise
+    from imedbench.cli.show import print_json
+
     table = pair_table(run.store)
     gaps, summaries = incomplete(table), summarise(table)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def with_weights(text: str, transfer_weights: Path | None) -> str:
 
 def is_path(text: str) -> bool:
     """Tell whether a text means files; a folder that happens to have a data set's name does not."""
-    return text not in DATASETS.names() and Path(text).exists()
+    return text not in DATASETS.names() and os.path.exists(text)
 
 
 def _recognised(path: Path) -> PluginSpec:

@@ -52,7 +52,7 @@ def read_picture(path: Path) -> Picture:
     import PIL.Image
 
     file, page = split_page(path)
-    if not file.is_file():
+    if not os.path.isfile(file):  # unlike Path.is_file, for any name at all
         raise BadInput(f"{path}: no such file")
     if file.suffix.lower() in EXPORTS:
         from imedbench.core.vendor import read_export
@@ -82,7 +82,7 @@ def split_page(path: Path) -> tuple[Path, int | None]:
     A file that has such a name itself is that file.
     """
     match = _PAGE.fullmatch(str(path))
-    if match is None or path.is_file():
+    if match is None or os.path.isfile(path):
         return path, None
     return Path(match["file"]), int(match["page"])
 

@@ -13,7 +13,7 @@ from imedbench.core.decoding import Picture, read_picture
 from imedbench.core.errors import BadInput
 from imedbench.core.types import Image
 
-MIN_SIDE = 8  # px; no method finds anything in less
+MIN_SIDE = 2  # px; a line of pixels has no second dimension to align
 _DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras fill of the 16 of a file
 
 
@@ -33,10 +33,9 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
         BadInput: when the file is missing, not a picture, too large or one of several pages.
     """
     picture = read_picture(path)
-    if min(picture.pixels.shape[:2]) < MIN_SIDE:
-        size = "×".join(map(str, picture.pixels.shape[1::-1]))
-        raise BadInput(f"{path}: {size} px; {MIN_SIDE} px a side are the least")
     pixels, scaling = to_8_bits(picture)
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise BadInput(f"{path}: {_wh(pixels.shape)} px; an image needs {MIN_SIDE} px a side")
     note = "; ".join(filter(None, (picture.note, scaling)))
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]

@@ -11,6 +11,7 @@ for the single-modal split), ``spacing_um`` and ``note``.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,7 @@ def _mistakes(folder: Path, row: PairRow, first_lines: dict[str, int]) -> Iterab
     if row["subset"] not in ("", "train", "test"):
         yield f"subset is {row['subset']!r}; say train or test"
     for column in PATHS:
-        if row[column] and not split_page(folder / row[column])[0].is_file():
+        if row[column] and not os.path.isfile(split_page(folder / row[column])[0]):
             yield f"{column} {row[column]} does not exist beside the file"
     if row["spacing_um"] and not _is_positive(row["spacing_um"]):
         yield f"spacing_um is {row['spacing_um']!r}, not a positive number"

@@ -153,7 +153,7 @@ class _Writer:
 
     def _sources(self, ref: PairRef) -> tuple[Path, ...]:
         """The files of the fixed and the moving image, where the data set names them."""
-        named = getattr(self.pairs.dataset, "files", None)
+        named = getattr(self.pairs.dataset, "source_files", None)
         return tuple(named(ref)) if callable(named) and ref.split == "multi-modal" else ()
 
 

@@ -14,7 +14,8 @@ from imedbench.core.types import ImagePair, Split
 DEFAULT_PAIRS = 13
 """As many test pairs as the IMED collection has."""
 
-MAX_SIZE = 8192  # px; an eye of this size takes some 5 GiB to draw
+MAX_PAIRS = 1_000_000
+MAX_SIZE = 4096  # px; more detail than the vessels are drawn with
 _KEPT = 2 * DEFAULT_PAIRS  # pairs held in memory: both splits of the default set
 
 
@@ -52,8 +53,10 @@ class Synthetic:
         from imedbench.datasets.synthetic.pairs import VERSION
         from imedbench.datasets.synthetic.warps import Stress
 
-        if pairs < 1 or not 64 <= size <= MAX_SIZE or seed < 0:
-            raise BadInput(f"synthetic: pairs must be ≥ 1, size 64 … {MAX_SIZE} and seed ≥ 0")
+        if not (1 <= pairs <= MAX_PAIRS and 64 <= size <= MAX_SIZE and seed >= 0):
+            raise BadInput(
+                f"synthetic: pairs must be 1 … {MAX_PAIRS}, size 64 … {MAX_SIZE} and seed ≥ 0"
+            )
         self.pairs, self.level, self.size, self.seed = pairs, level, size, seed
         self.stress = Stress.parse(stress) if stress else None
         # Every method asks for the same pairs in turn, and making one costs a fraction of a second.

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Plane
 from imedbench.core.polarity import local_contrast
 from imedbench.methods.training.vessel_folders import VesselImage
 
-Plane = NDArray[np.float32]
 T = TypeVar("T")
 REFERENCE_SIZE = 512  # px: zoom 1 shows an image as if its longer side had this many
 

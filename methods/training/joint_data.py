@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Pixels
 from imedbench.core.errors import BadInput
 from imedbench.core.pairs_file import FILE, PairRow, read_landmarks, read_pairs
 from imedbench.core.polarity import field_of_view, has_dark_vessels, normalise
@@ -21,8 +22,7 @@ from imedbench.methods.training.vessel_folders import VesselImage, read_colour, 
 from imedbench.methods.training.warped_pairs import Retina
 from imedbench.methods.transfer import fake_octa
 
-Grey = NDArray[np.uint8]
-Transfer = Callable[[Grey, NDArray[np.bool_], int], Grey]
+Transfer = Callable[[Pixels, NDArray[np.bool_], int], Pixels]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _transfer(name: str) -> Transfer:
     return lambda grey, fov, size: fake_octa(generator, grey, fov, size, "cpu")
 
 
-def _grey(path: Path) -> Grey:
+def _grey(path: Path) -> Pixels:
     return np.ascontiguousarray(read_colour(path)[..., 1])
 
 

@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Plane, Points
 from imedbench.methods.training.augment import REFERENCE_SIZE, Crop, degrade
 from imedbench.methods.training.vessel_corners import vessel_corners
 from imedbench.methods.training.vessel_folders import VesselImage
-
-Plane = NDArray[np.float32]
-Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

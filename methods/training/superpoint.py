@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from imedbench.core.arrays import Points
 from imedbench.methods.networks.keypoints import (
     Detection,
     Keypoints,
@@ -27,7 +28,6 @@ from imedbench.methods.training.loop import Sample, TrainingTask
 from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.matched_views import (
     MatchedView,
-    Points,
     Style,
     Subject,
     ViewMotion,

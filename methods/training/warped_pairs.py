@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Plane
+from imedbench.core.resize import resizing_matrix
 from imedbench.core.transforms import Affine, ThinPlateSpline, Transform, compose
 from imedbench.methods.training.augment import Crop, degrade
 from imedbench.methods.training.vessel_folders import VesselImage
-
-Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,8 @@ def _shrunk(image: VesselImage, longest: int) -> VesselImage:
 
 def _resizing(before: VesselImage, after: VesselImage) -> Affine:
     """From pixels of an image to pixels of its resized copy; corners lie at -0.5 in both."""
-    y, x = np.array(after.plane.shape) / np.array(before.plane.shape)
-    return Affine([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+    sizes = ((image.plane.shape[1], image.plane.shape[0]) for image in (before, after))
+    return Affine(resizing_matrix(*sizes)[:2])
 
 
 def random_warp(size: int, ranges: WarpRange, rng: np.random.Generator) -> Transform:

@@ -301,7 +301,6 @@ def images() -> Iterator[Case]:
         "one pixel": png(PICTURE[:1, :1]),
         "one row": png(PICTURE[:1]),
         "one column": png(PICTURE[:, :1]),
-        "seven rows": png(PICTURE[:7]),
         "huge by its header": _huge(),
         "zeros": bytes(1000),
         "zip": b"PK\x03\x04" + bytes(500),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from imedbench.methods.networks.keypoints import CELL
 
-_TOO_NEAR_PX = 8.0  # a descriptor sees this far, so closer points are no fair strangers
+_TOO_NEAR_PX = 8.0  # a descriptor sees this far, so closer points look alike and are no negatives
 
 
 def cell_labels(points: NDArray[np.floating], size: int) -> Tensor:
