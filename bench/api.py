@@ -174,17 +174,16 @@ class Results:
         from imedbench.reports.page import write_page
         from imedbench.reports.report import write_report
 
-        write = write_page if kind == "html" else write_report
-        return write(self._run, Path(out or self.folder), NullProgress())
+        draw = write_page if kind == "html" else write_report
+        return draw(self._run, Path(out or self.folder), NullProgress())
 
     def __repr__(self) -> str:
         frame = self.frame()
-        methods = ", ".join(dict.fromkeys(frame["method"]))
+        methods = ", ".join(frame["method"].unique())
         return f"<Results {self.folder}: {methods} on {frame['pair_id'].nunique()} pairs>"
 
     def _repr_html_(self) -> str:
-        html: str = self.summary().to_html(index=False)
-        return html
+        return str(self.summary().to_html(index=False))
 
 
 def benchmark(
@@ -218,20 +217,18 @@ def benchmark(
     from imedbench.runs.pairs import KeptPairs
     from imedbench.runs.runner import run
 
-    for method in methods:
-        if not isinstance(method, str):
-            raise BadInput(
-                f"{method!r}: methods run in processes of their own; write it to a file with"
-                " @register_method, give the file as plugins=[…] and the method by its name"
-            )
+    if functions := [method for method in methods if not isinstance(method, str)]:
+        raise BadInput(
+            f"{functions[0]!r}: methods run in processes of their own; write it to a file with"
+            " @register_method, give the file as plugins=[…] and the method by its name"
+        )
     files = tuple(Path(file) for file in plugins)
     for file in files:
         load_plugin_file(file)
     folder = Path(out) if out is not None else default_folder(data)
     dataset = KeptPairs(open_dataset(data))
     config = RunConfig(data, tuple(methods), folder, tuple(splits), plugins=files, **settings)
-    config, _ = offered_splits(config, dataset, every_split=True)
-    run(config, dataset)
+    run(offered_splits(config, dataset, every_split=True)[0], dataset)
     score_run(open_run(folder, dataset=dataset), tuple(metrics or METRICS.names()))
     return Results(folder)
 
@@ -248,10 +245,7 @@ def _method(method: MethodLike) -> Method:
     from imedbench.core.methods import FunctionMethod
     from imedbench.core.registry import METHODS
 
-    if isinstance(method, str):
-        made: Method = METHODS.create(method)
-        return made
-    if isinstance(method, Method):
-        return method
-    name = getattr(method, "__name__", "function")
-    return FunctionMethod(MethodInfo(name, "a function of the caller", "unknown"), method)
+    if isinstance(method, str | Method):
+        return METHODS.create(method) if isinstance(method, str) else method
+    info = MethodInfo(getattr(method, "__name__", "function"), "the caller's own", "unknown")
+    return FunctionMethod(info, method)

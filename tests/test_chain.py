@@ -369,7 +369,7 @@ def test_a_finished_run_is_resumed_without_reading_an_image(
     monkeypatch.setattr(Manifest, "load", counted)
     command = (
         *("run", "--data", data, "--out", out, "--methods", "identity,sift"),
-        *("--metrics", "tre_mean,tre_mean_um,mse", "--no-page", *ONE_SPLIT),
+        *("--metrics", "tre_mean,tre_mean_um,mse", *ONE_SPLIT),
     )
     assert cli(*command).code == 0
     assert read == ["p0", "p1"], "once for two methods and the scoring"
@@ -391,7 +391,7 @@ def test_a_touched_file_of_the_same_content_is_read_once_and_computed_never(
     data, out = write_manifest(tmp_path / "data", ["cf"]), tmp_path / "run"
     command = (
         *("run", "--data", data, "--out", out, "--methods", "identity"),
-        *("--metrics", "tre_mean", "--no-page", *ONE_SPLIT),
+        *("--metrics", "tre_mean", *ONE_SPLIT),
     )
     assert cli(*command).code == 0
     before = rows(out)["identity", "p0"].latency_ms

@@ -33,8 +33,13 @@ class Run:
 
     folder: Path
     settings: dict[str, Any]
-    dataset: Dataset
+    dataset: KeptPairs
     store: Store
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was computed or scored since the run was opened."""
+        return self.dataset.has_read
 
     def warnings(self) -> list[str]:
         """Say what a reader of any table of this run must know: methods judged on known eyes."""

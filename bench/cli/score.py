@@ -97,7 +97,9 @@ def _print_run(
         output.print(f"warning: {warning}", style="yellow", highlight=False)
     output.print(f"{_licences(run)} {_LEGEND}", style="dim", highlight=False)
     if page:
-        (written,) = write_pages(run, run.folder, Format.HTML)
+        written = run.folder / "report.html"
+        if run.has_news or not written.is_file():  # a finished run is resumed without an image
+            (written,) = write_pages(run, run.folder, Format.HTML)
         output.print(f"Page: {written}", highlight=False, soft_wrap=True)
     else:
         output.print(f"Page by: imedbench view {run.folder}", highlight=False, soft_wrap=True)

@@ -8,7 +8,6 @@ import re
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from imedbench.core.transforms import warp_image
 from imedbench.core.types import Image, Method, MethodInfo, Outcome, Registration
 from imedbench.runs.calls import judge
 from imedbench.runs.environment import seed_everything
+from imedbench.runs.findings import Fault, Report
 from imedbench.runs.known_motion import (
     MOTION,
     NEAR,
@@ -48,40 +48,6 @@ _NOT_AN_ARRAY = (
     "an Image is no array: its pixels are image.pixels (uint8, H×W or H×W×3), its grey levels"
     " image.grey()"
 )
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is wrong with a plugin.
-
-    Args:
-        check: what was tried.
-        text: what is wrong, in plain words.
-        line: the author's own line it comes from, where there is one.
-        trace: the whole traceback; empty where nothing was raised.
-    """
-
-    check: str
-    text: str
-    line: str = ""
-    trace: str = ""
-
-
-@dataclass
-class Report:
-    """What a method was found to do.
-
-    Args:
-        name: of the method.
-        passed: the checks it kept to.
-        faults: what is wrong.
-        remarks: what is worth knowing and no fault.
-    """
-
-    name: str
-    passed: list[str] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
 
 
 class _Stop(Exception):

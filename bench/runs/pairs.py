@@ -29,6 +29,7 @@ class KeptPairs:
         self.dataset = dataset
         self._kept: dict[tuple[Split, str], ImagePair] = {}
         self._bytes = 0
+        self.has_read = False  # whether any pair was needed: if not, a run has nothing new
 
     @property
     def info(self) -> DatasetInfo:
@@ -44,6 +45,7 @@ class KeptPairs:
         name = (ref.split, ref.pair_id)
         if name in self._kept:
             return self._kept[name]
+        self.has_read = True
         pair = self.dataset.load(ref)
         self._bytes += pair.fixed.pixels.nbytes + pair.moving.pixels.nbytes
         if self._bytes <= MAX_KEPT:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from imedbench.core.transforms import Transform
-from imedbench.core.types import Outcome
+from imedbench.core.types import MethodInfo, Outcome
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,12 @@ class PairHashes:
     truth: str
     offers: str
     looks: str
+
+
+def read_info(text: str | None) -> MethodInfo | None:
+    """Read the facts of a method from their JSON; None where there are none."""
+    if text is None:
+        return None
+    facts = json.loads(text)
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return MethodInfo(**{**facts, **lists})

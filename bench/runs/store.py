@@ -28,7 +28,7 @@ from imedbench.runs.files import (
     unreadable,
     write_atomically,
 )
-from imedbench.runs.rows import PairHashes, Prediction, Score
+from imedbench.runs.rows import PairHashes, Prediction, Score, read_info
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,7 @@ class Store:
     def methods(self) -> dict[str, MethodInfo | None]:
         """The methods of the run by spec, in the order they were asked for."""
         rows = self._db.execute("SELECT * FROM methods ORDER BY rowid")
-        return {r["spec"]: _info(r["info"]) for r in rows}
+        return {r["spec"]: read_info(r["info"]) for r in rows}
 
     def expected(self) -> Iterator[tuple[str, PairRef]]:
         """Every row that a complete run has: each method on the pairs of the splits it covers."""
@@ -247,11 +247,3 @@ class Store:
 _ROW_COLUMNS = [
     f.name for f in fields(Prediction) if f.name not in ("transform", "stages", "details")
 ]
-
-
-def _info(text: str | None) -> MethodInfo | None:
-    if text is None:
-        return None
-    facts = json.loads(text)
-    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-    return MethodInfo(**{**facts, **lists})

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -20,8 +18,8 @@ from imedbench.runs.environment import (
     memory_limit,
     memory_of,
     oom_kills,
-    thread_environment,
 )
+from imedbench.runs.process import kill_group, signal_name, spawn_worker, watch_group
 from imedbench.runs.wire import (
     Answer,
     Garbled,
@@ -88,7 +86,7 @@ class Worker:
             self._watcher.communicate()
             self._watcher = None
         self._connection.close()
-        _kill_group(self._process)
+        kill_group(self._process)
         self._process.wait()
         self._process = None
 
@@ -97,7 +95,7 @@ class Worker:
         self._ended.set()
         process = self._process
         if process is not None:
-            _kill_group(process)
+            kill_group(process)
 
     def _call_once(self, task: Task) -> CallResult:
         if self._process is None and self.setup_failure is None:
@@ -155,9 +153,9 @@ class Worker:
         self._number = 0
         self._connection, child = socket.socketpair()
         with child:
-            self._process = _spawn(child, self.settings.threads, self.log)
+            self._process = spawn_worker(child, self.settings.threads, self.log)
         if _POSIX:
-            self._watcher = _watch(self._process.pid)
+            self._watcher = watch_group(self._process.pid)
         result = self._exchange(self.settings, 10 * self.timeout_s)
         if result.outcome is Outcome.TIMEOUT:
             return CallResult(Outcome.CRASH, f"not set up within {10 * self.timeout_s:g} s")
@@ -174,7 +172,7 @@ class Worker:
         self.close()
         if code is None:
             return CallResult(Outcome.CRASH, f"the process hung up{self._last_words()}")
-        cause = _signal_name(code) if code < 0 else f"exit {code}"
+        cause = signal_name(code) if code < 0 else f"exit {code}"
         if cause == "SIGKILL" and oom_killed:
             return CallResult(Outcome.OUT_OF_MEMORY, "the system ended the process for its memory")
         if cause in _FROM_OUTSIDE:
@@ -202,61 +200,3 @@ class Worker:
                 log.seek(0)
                 log.write(tail)
                 log.truncate()
-
-
-def _spawn(connection: socket.socket, threads: int, log: Path | None) -> subprocess.Popen[bytes]:
-    """Start the process that serves a connection, in a group of its own: Ctrl-C is for the run."""
-    handle = connection.fileno()
-    connection.set_inheritable(True)
-    program = f"import sys; sys.path[:] = {sys.path!r}"
-    program += f"; from imedbench.runs.worker_main import main; main({handle})"
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-    # What a method prints must not get into what the command prints.
-    output = 2 if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-c", program],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **thread_environment(threads)},
-            close_fds=_POSIX,
-            pass_fds=(handle,) if _POSIX else (),
-            start_new_session=True,
-        )
-    finally:
-        if output != 2:
-            os.close(output)
-
-
-def _watch(group: int) -> subprocess.Popen[bytes]:
-    """Have a process group killed when this process ends, however it ends.
-
-    A shell waits for the end of a pipe that only this process holds; a worker could not do it
-    itself while a method keeps it busy, and its own children would be left.
-    """
-    script = f"read -r _; kill -s KILL -- -{group}"
-    return subprocess.Popen(
-        ["sh", "-c", script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process with its children; its id stays taken until somebody waits for it."""
-    if not _POSIX:
-        process.kill()
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _signal_name(code: int) -> str:
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

@@ -28,8 +28,8 @@ from imedbench.methods.networks.unit_frame import (
     to_unit,
 )
 from imedbench.methods.training.augment import pick
-from imedbench.methods.training.loop import Sample
 from imedbench.methods.training.pair_task import PairConfig, PairTask
+from imedbench.methods.training.task import Sample
 from imedbench.methods.training.vessel_folders import read_folder
 from imedbench.methods.training.warped_pairs import (
     Retina,

@@ -21,8 +21,8 @@ from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.training.augment import pick, random_crop
 from imedbench.methods.training.cyclegan_config import CycleGANConfig
 from imedbench.methods.training.image_pool import ImagePool
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask
 from imedbench.methods.training.modalities import Source, read_modalities
+from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out
 
 

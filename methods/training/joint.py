@@ -36,8 +36,8 @@ from imedbench.methods.training.joint_losses import (
     local_losses,
     vessel_losses,
 )
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask
 from imedbench.methods.training.restyle_views import Chances, restyle
+from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out
 
 TEACHER = "vessels"  # finds the vessels of images that come without a mask

@@ -21,7 +21,7 @@ from imedbench.methods.training.aligned_eyes import AlignedEye, Motion
 from imedbench.methods.training.joint import JointTask, read_folders
 from imedbench.methods.training.joint_config import JointConfig
 from imedbench.methods.training.joint_losses import PX_512, QUERIES, inside
-from imedbench.methods.training.loop import Sample
+from imedbench.methods.training.task import Sample
 
 _GLOBAL_RIGHT, _GLOBAL_WRONG = 25.0, 40.0  # px at 512: what the local stage mends, and what not
 _RIGHT, _WRONG = 6.0, 10.0  # px at 512; between the two an answer is neither

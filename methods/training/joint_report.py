@@ -32,8 +32,8 @@ from imedbench.methods.training.arbicon import (
 )
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.joint_data import read_retinas
-from imedbench.methods.training.loop import Sample
 from imedbench.methods.training.pair_task import PairConfig, PairTask
+from imedbench.methods.training.task import Sample
 from imedbench.methods.training.warped_pairs import Retina, restyle, warped_pair
 
 TEACHER = "vessels"  # finds the vessels of images that come without a mask

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from imedbench.methods.training.augment import pick
 from imedbench.methods.training.config import TrainingConfig
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask
+from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out
 from imedbench.methods.training.warped_pairs import Retina, WarpRange
 

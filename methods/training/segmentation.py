@@ -19,7 +19,7 @@ from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.networks.unet import UNet, channels_last
 from imedbench.methods.training.augment import degrade, pick, random_crop
 from imedbench.methods.training.config import TrainingConfig
-from imedbench.methods.training.loop import Listed, Sample, TrainingTask
+from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
 
 

@@ -25,7 +25,6 @@ from imedbench.methods.networks.superglue import (
     start_as_nearest_neighbours,
 )
 from imedbench.methods.networks.superpoint import SuperPoint
-from imedbench.methods.training.loop import Sample, TrainingTask
 from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.matched_views import (
     MatchedView,
@@ -37,6 +36,7 @@ from imedbench.methods.training.matched_views import (
     take_views,
 )
 from imedbench.methods.training.superglue_config import SuperGlueTraining
+from imedbench.methods.training.task import Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out, read_folder
 
 _NEAR_PX = 3.0

@@ -24,7 +24,6 @@ from imedbench.methods.networks.keypoints import (
 from imedbench.methods.networks.losses.keypoints import cell_labels, contrastive_loss
 from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.training.config import TrainingConfig
-from imedbench.methods.training.loop import Sample, TrainingTask
 from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.matched_views import (
     MatchedView,
@@ -38,6 +37,7 @@ from imedbench.methods.training.matched_views import (
     read_subjects,
     take_views,
 )
+from imedbench.methods.training.task import Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out, read_folder
 
 _RIGHT_PX = 3.0  # a match this close to the truth is right
