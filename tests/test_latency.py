@@ -456,8 +456,9 @@ def test_the_command_prints_whole_numbers_of_a_narrow_terminal_and_json(
     from typer.testing import CliRunner
 
     from imedbench.cli import app
+    from imedbench.cli.show import output
 
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(output, "width", 80)
     asked = ["latency", "--methods", "identity,sift", "--data", "synthetic:size=96:pairs=2"]
     shown = CliRunner().invoke(app, [*asked, "--repeats", "3", "--size", "80"])
     assert shown.exit_code == 0, shown.output

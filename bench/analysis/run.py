@@ -15,6 +15,7 @@ from imedbench.core.datasets import Dataset, open_dataset
 from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
 from imedbench.runs.config import read_run
+from imedbench.runs.files import unreadable
 from imedbench.runs.pairs import KeptPairs
 from imedbench.runs.scoring import score
 from imedbench.runs.store import Store
@@ -54,6 +55,7 @@ class Run:
         return [
             *translation_remarks(self.dataset.info, self.store.pairs()),
             *(f"{method} did not run here: {summary}" for method, summary in imported),
+            *(str(unreadable(file)) for file in self.store.damaged_files()),
         ]
 
     def table(self) -> pd.DataFrame:

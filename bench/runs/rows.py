@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from imedbench.core.transforms import Transform
@@ -95,3 +95,8 @@ def read_info(text: str | None) -> MethodInfo | None:
     facts = json.loads(text)
     lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
     return MethodInfo(**{**facts, **lists})
+
+
+ROW_COLUMNS = [
+    f.name for f in fields(Prediction) if f.name not in ("transform", "stages", "details")
+]

@@ -28,7 +28,7 @@ from imedbench.runs.files import (
     unreadable,
     write_atomically,
 )
-from imedbench.runs.rows import PairHashes, Prediction, Score, read_info
+from imedbench.runs.rows import ROW_COLUMNS, PairHashes, Prediction, Score, read_info
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +150,7 @@ class Store:
         elif row.transform is not None:
             text = json.dumps(to_dict(row.transform))
         values = {
-            **{name: getattr(row, name) for name in _ROW_COLUMNS},
+            **{name: getattr(row, name) for name in ROW_COLUMNS},
             "transform": text,
             "stages": json.dumps(plain(row.stages)),
             "details": json.dumps(plain(row.details)),
@@ -179,7 +179,7 @@ class Store:
         )
         for r in rows:
             row = Prediction(
-                **{name: r[name] for name in _ROW_COLUMNS},
+                **{name: r[name] for name in ROW_COLUMNS},
                 stages=json.loads(r["stages"]),
                 details=json.loads(r["details"]),
             )
@@ -198,6 +198,12 @@ class Store:
             return replace(row, transform=self.transform(row.key)) if text and wanted else row
         except BadInput as error:
             return replace(row, outcome=Outcome.UNREADABLE, reason=str(error))
+
+    def damaged_files(self) -> list[Path]:
+        """List the transform files that are missing or torn."""
+        query = "SELECT key FROM predictions WHERE transform = ?"
+        files = [transform_file(self.folder, k) for (k,) in self._db.execute(query, (_IN_A_FILE,))]
+        return [file for file in files if not is_whole(file)]
 
     def transform(self, key: str) -> Transform:
         """Read the transform of one row; BadInput when it has none or its file is damaged."""
@@ -242,8 +248,3 @@ class Store:
         import pandas as pd
 
         return pd.read_sql_query(query, self._db)
-
-
-_ROW_COLUMNS = [
-    f.name for f in fields(Prediction) if f.name not in ("transform", "stages", "details")
-]
