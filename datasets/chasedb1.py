@@ -30,11 +30,11 @@ class ChaseDb1(MaskSet):
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a folder is laid out as published."""
+        """Tell whether a folder is laid out as published."""
         return any(path.glob("Image_[0-9][0-9][LR].jpg"))
 
     def published_items(self) -> list[MaskItem]:
-        """All photographs; the first observer's masks; a child's two eyes are one group."""
+        """Return all photographs; the first observer's masks; a child's two eyes are one group."""
         return [
             MaskItem(
                 item_id=path.stem.removeprefix("Image_"),

@@ -19,7 +19,7 @@ _COLOURS = np.array(
 def contact_sheet(
     dataset: Dataset, split: Split, *, count: int = 12, columns: int = 3, tile: int = 256
 ) -> Pixels:
-    """The first pairs of a data set, fixed beside moving, with landmarks of one colour each.
+    """Return the first pairs of a data set, fixed beside moving, with landmarks of one colour each.
 
     Args:
         dataset: an opened data set.

@@ -29,11 +29,11 @@ class Drive(MaskSet):
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a folder is laid out as published."""
+        """Tell whether a folder is laid out as published."""
         return any((path / part / "1st_manual").is_dir() for part in FOLDERS.values())
 
     def published_items(self) -> list[MaskItem]:
-        """The photographs of both parts; the first annotator's masks."""
+        """Return the photographs of both parts; the first annotator's masks."""
         return [
             MaskItem(
                 item_id=path.name[:2],

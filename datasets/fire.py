@@ -67,7 +67,7 @@ class Fire:
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a folder is laid out as published."""
+        """Tell whether a folder is laid out as published."""
         return (path / "Images").is_dir() and (path / "Ground Truth").is_dir()
 
     @cached_property
@@ -80,7 +80,7 @@ class Fire:
         return {n: p for n, p in pairs.items() if self.include_bad or n not in BAD_PAIRS}
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs by name, each with its category.
+        """Return the pairs by name, each with its category.
 
         Raises:
             MissingSplit: for multi-modal: FIRE has photographs only.
@@ -124,7 +124,7 @@ class Fire:
         )
 
     def remarks(self) -> list[str]:
-        """What somebody who checks the data should know."""
+        """Say what somebody who checks the data should know."""
         counts = {c: sum(p.category == c for p in self.pairs.values()) for c in "SPA"}
         parts = ", ".join(f"{n} {category}" for category, n in counts.items())
         left_out = "" if self.include_bad else "; P37_1_2 left out: " + BAD_PAIRS["P37_1_2"]

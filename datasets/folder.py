@@ -55,7 +55,7 @@ class Folder:
         return {name: (fixed[name], moving[name]) for name in sorted(fixed.keys() & moving.keys())}
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs by id.
+        """Return the pairs by id.
 
         Raises:
             MissingSplit: for single-modal.

@@ -75,7 +75,7 @@ class Imed:
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a folder looks like the collection."""
+        """Tell whether a folder looks like the collection."""
         return (path / "CF_ts").is_dir() or (path / "CF_train").is_dir()
 
     @cached_property
@@ -114,7 +114,7 @@ class Imed:
         return groups
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs of a split, by number.
+        """Return the pairs of a split, by number.
 
         Raises:
             Mistakes: when an image lacks its partner or a file has a wrong name.
@@ -176,7 +176,7 @@ class Imed:
         return file_fingerprint([*read, *([fake] if fake else [])], ref)
 
     def remarks(self) -> list[str]:
-        """What somebody who checks the data should know."""
+        """Say what somebody who checks the data should know."""
         mirrored = [n for n, eye in self.groups.items() if n != eye]
         if not mirrored:
             return ["no mirrored copies found: every pair counts as an eye of its own"]

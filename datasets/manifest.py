@@ -47,7 +47,7 @@ class Manifest:
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a path is a manifest or a folder with one."""
+        """Tell whether a path is a manifest or a folder with one."""
         return path.suffix == ".csv" or (path / FILE).is_file()
 
     @cached_property
@@ -61,7 +61,7 @@ class Manifest:
         return {row["pair_id"]: row for row in rows}, mistakes
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs of a split, in the file's order.
+        """Return the pairs of a split, in the file's order.
 
         Raises:
             MissingSplit: for single-modal, when no row has a ``fake_octa`` or is of colour fundus

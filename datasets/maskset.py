@@ -82,7 +82,7 @@ class MaskSet(ABC):
 
     @abstractmethod
     def published_items(self) -> list[MaskItem]:
-        """The files in the collection's own layout; empty when that is not the layout."""
+        """Return the files in the collection's own layout; empty when that is not the layout."""
 
     @cached_property
     def items(self) -> list[MaskItem]:
@@ -139,7 +139,7 @@ class MaskSet(ABC):
 
 
 def plain_items(root: Path) -> list[MaskItem]:
-    """The files of a folder with ``images/SPLIT/ID.png`` and ``vessels/SPLIT/ID.png``."""
+    """Return the files of a folder with ``images/SPLIT/ID.png`` and ``vessels/SPLIT/ID.png``."""
     return [
         MaskItem(path.stem, subset, path.stem, path, root / "vessels" / subset / path.name)
         for subset in ("train", "test")

@@ -32,11 +32,11 @@ class Octa500(MaskSet):
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a folder is laid out as published."""
+        """Tell whether a folder is laid out as published."""
         return any((path / field / PROJECTION).is_dir() for field in FIRST_TEST)
 
     def published_items(self) -> list[MaskItem]:
-        """The scans of both fields of view."""
+        """Return the scans of both fields of view."""
         return [
             MaskItem(
                 item_id=path.stem,

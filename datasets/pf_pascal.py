@@ -65,7 +65,7 @@ class PfPascal:
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Whether a folder holds the test list."""
+        """Tell whether a folder holds the test list."""
         return (path / LISTS["test"]).is_file()
 
     @cached_property
@@ -82,7 +82,7 @@ class PfPascal:
         ]
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs in the lists' order.
+        """Return the pairs in the lists' order.
 
         Raises:
             MissingSplit: for multi-modal: there are photographs only.

@@ -54,7 +54,7 @@ class Picture:
         return cls(copies, from_image)
 
     def warped(self, maps: Tensor) -> Tensor:
-        """The picture under maps, B×`poly.TERMS`×2 → B×1×S×S, from the copy nearest in scale."""
+        """Show the picture under maps, B×`poly.TERMS`×2 → B×1×S×S, from the nearest copy."""
         scale = poly.jacobian(maps, maps.new_zeros(1, 2)).det().abs().sqrt()[:, 0]
         wanted = (SIZE / scale.clamp(min=1e-3)).log2().tolist()
         sides = [math.log2(copy.shape[-1]) for copy in self.copies]
@@ -85,7 +85,7 @@ class Found:
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.odds))))
 
     def moving_from_fixed(self, fixed: Picture, moving: Picture) -> Quadratic:
-        """The map in pixels of the two images."""
+        """Return the map in pixels of the two images."""
         points = grid_points((_KNOTS, _KNOTS))[0]
         there = poly.evaluate(self.map.double().cpu(), points.double())[0].numpy()
         to_fixed, to_moving = fixed.from_image.inverse(), moving.from_image.inverse()
@@ -108,7 +108,7 @@ class Starts:
 
     @classmethod
     def all(cls) -> Starts:
-        """Every rotation at every zoom, zoom by zoom."""
+        """Return every rotation at every zoom, zoom by zoom."""
         fixed, moving = [], []
         for zoom in _ZOOMS:
             for turn in range(_TURNS):
@@ -125,7 +125,7 @@ class Starts:
         return Starts(self.fixed[part], self.moving[part])
 
     def to(self, device: str) -> Starts:
-        """The same on a device."""
+        """Return the same on a device."""
         return Starts(self.fixed.to(device), self.moving.to(device))
 
     def split(self, size: int) -> list[Starts]:
@@ -216,14 +216,14 @@ class CoarseToFineSearch:
 
 
 def folds(maps: Tensor) -> Tensor:
-    """Whether the Jacobian's determinant changes sign on the fixed image, B×`poly.TERMS`×2 → B."""
+    """Tell whether the Jacobian changes sign on the fixed image, B×`poly.TERMS`×2 → B."""
     points = grid_points((_KNOTS, _KNOTS), maps.device)[0] * (1 + 1 / _KNOTS)  # to the very edge
     determinants = poly.jacobian(maps, points).det()
     return (determinants <= 0).any(dim=1)
 
 
 def fast_bfloat16(device: str) -> bool:
-    """Whether convolutions in bfloat16 are faster there."""
+    """Tell whether convolutions in bfloat16 are faster there."""
     if torch.device(device).type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()

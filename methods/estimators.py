@@ -40,7 +40,7 @@ class Estimate:
 
 
 def estimator_name(model: Model) -> str:
-    """How tables name the estimator."""
+    """Say how tables name the estimator."""
     return f"MAGSAC {model} {THRESHOLD_PX:g} px"
 
 

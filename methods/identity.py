@@ -11,5 +11,5 @@ from imedbench.core.types import Image, MethodInfo, Registration
     MethodInfo("identity", "leaves the moving image where it is: the score to beat", "identity")
 )
 def identity(fixed: Image, moving: Image) -> Registration:
-    """The transform that changes nothing."""
+    """Return the transform that changes nothing."""
     return Registration(Affine.identity())

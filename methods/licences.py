@@ -46,7 +46,7 @@ def ask_licence(licence: str, accept: bool = False) -> None:
 
 
 def acceptance_file() -> Path:
-    """Where acceptances are kept: below ``$XDG_CONFIG_HOME`` or ``~/.config``."""
+    """Tell where acceptances are kept: below ``$XDG_CONFIG_HOME`` or ``~/.config``."""
     root = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(root) / "imedbench" / "accepted_licences.json"
 

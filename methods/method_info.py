@@ -9,7 +9,7 @@ from imedbench.methods.weights import Card
 
 
 def dense_info(name: str, card: Card, *, summary: str, paper: str) -> MethodInfo:
-    """The facts of a method that is one network and predicts a dense transform.
+    """Return the facts of a method that is one network and predicts a dense transform.
 
     Args:
         name: of the method.
@@ -33,7 +33,7 @@ def dense_info(name: str, card: Card, *, summary: str, paper: str) -> MethodInfo
 def wrapper_info(
     prefix: str, inner: MethodInfo, card: Card, *, paper: str, addition: str
 ) -> MethodInfo:
-    """The facts of an inner method joined with those of the network before it.
+    """Return the facts of an inner method joined with those of the network before it.
 
     Args:
         prefix: name of the wrapper.

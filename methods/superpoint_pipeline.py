@@ -178,7 +178,7 @@ def _as_found(
 def shown(
     image: Image, size: int, normalised: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """An image as the network sees it.
+    """Return an image as the network sees it.
 
     Args:
         image: to be shown.
@@ -202,7 +202,7 @@ def shown(
 
 
 def descriptor_length(state: "Mapping[str, Tensor]") -> int:
-    """How long the descriptors are that SuperPoint weights give; the paper's 256 if unclear."""
+    """Say how long the descriptors are that SuperPoint weights give; the paper's 256 if unclear."""
     bias = state.get("descriptor.conv_b.bias")
     return 256 if bias is None else len(bias)
 

@@ -116,7 +116,7 @@ class Segmenter:
         return evidence_map(view.bright, self.probability(view), view.fov)
 
     def probability(self, view: WorkingImage) -> Plane:
-        """How likely the network holds each pixel for a vessel, float32 H×W in [0, 1].
+        """Say how likely the network holds each pixel for a vessel, float32 H×W in [0, 1].
 
         Raises:
             BadInput: when vessels are found by filters.
@@ -167,7 +167,7 @@ def oriented_map(bright: Plane, fov: Mask) -> VesselMap:
 
 
 def evidence_map(bright: Plane, probability: Plane, fov: Mask) -> VesselMap:
-    """The network's evidence and a share of the image, through the same filters.
+    """Return the network's evidence and a share of the image, through the same filters.
 
     Log odds rather than probabilities: faint vessels must stay visible beside clear ones.
 

@@ -164,7 +164,7 @@ _SERIES = {"steps": _draw_line, "lines": _draw_line, "points": _draw_points, "ba
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of the reports' look, sizes in inches."""
+    """Return an empty figure of the reports' look, sizes in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number for a table; a dash for none.
+    """Return a number for a table; a dash for none.
 
     Example:
         >>> number(1.005, 1), number(None), number(float("inf"))
@@ -36,12 +36,12 @@ def alt(text: Any) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A time in ms, with the digits that its size deserves."""
+    """Return a time in ms, with the digits that its size deserves."""
     return number(value, 0 if value is not None and value >= 10 else 2)
 
 
 def interval(value: Any, digits: int = 2) -> str:
-    """An estimate with its interval, as ``1.40 [1.21, 1.63]``."""
+    """Return an estimate with its interval, as ``1.40 [1.21, 1.63]``."""
     if value is None:
         return "–"
     estimate, low, high = (number(v, digits) for v in (value.estimate, value.low, value.high))
@@ -49,7 +49,7 @@ def interval(value: Any, digits: int = 2) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p value to three digits; a dash where there is none."""
+    """Return a p value to three digits; a dash where there is none."""
     if math.isnan(p):
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -20,13 +20,13 @@ _INLIER, _OUTLIER = (60, 200, 90), (220, 80, 60)  # RGB
 
 
 def colour(image: Image) -> Picture:
-    """An image as H×W×3 RGB."""
+    """Return an image as H×W×3 RGB."""
     pixels = image.pixels
     return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
 
 
 def warped(fixed: Image, moving: Image, fixed_from_moving: Transform) -> Picture:
-    """The moving image on the fixed grid, H×W×3 RGB."""
+    """Return the moving image on the fixed grid, H×W×3 RGB."""
     return warp_image(colour(moving), fixed_from_moving.inverse(), fixed.shape, "cubic")
 
 

@@ -101,7 +101,7 @@ class Condition:
         )
 
     def is_met(self, row: MetricComparison) -> bool:
-        """Whether a row's change goes beyond the limit."""
+        """Tell whether a row's change goes beyond the limit."""
         if row.metric != self.metric:
             return False
         change = row.after - row.before

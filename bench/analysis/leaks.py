@@ -16,7 +16,7 @@ Looks = Mapping[tuple[Split, str], Sequence[str]]
 def seen_pairs(
     trained: MethodInfo | TranslatorInfo, dataset: str, refs: Sequence[PairRef], looks: Looks
 ) -> list[PairRef]:
-    """The pairs whose eyes were in a training.
+    """Return the pairs whose eyes were in a training.
 
     Images are compared by content, so that a copy of a training set under another name is known.
     Only for weights that come without hashes are the names of data sets compared.

@@ -38,7 +38,7 @@ ORDER BY m.rowid, p.split, p.position
 
 
 def pair_table(store: Store) -> pd.DataFrame:
-    """Every expected row of a run, with its scores.
+    """Return every expected row of a run, with its scores.
 
     Returns:
         One row for each method, split and pair. Columns: ``method``, ``split``, ``pair_id``,
@@ -75,12 +75,12 @@ def metric_info(name: str) -> MetricInfo:
 
 
 def is_known(metric: str) -> bool:
-    """Whether a metric's plugin is loaded, so that its unit and direction are known."""
+    """Tell whether a metric's plugin is loaded, so that its unit and direction are known."""
     return metric in METRICS.names()
 
 
 def is_built_in(metric: str) -> bool:
-    """Whether a metric comes with imedbench."""
+    """Tell whether a metric comes with imedbench."""
     return is_known(metric) and METRICS.factory(metric).__module__.startswith("imedbench.metrics")
 
 

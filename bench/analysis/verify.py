@@ -51,7 +51,7 @@ class Check:
     varies: str
 
     def agrees(self, tolerance_px: float) -> bool:
-        """Whether outcomes are equal and no point moved by more than the tolerance."""
+        """Tell whether outcomes are equal and no point moved by more than the tolerance."""
         same = all(outcome is self.stored for outcome in self.outcomes)
         moved = 0.0 if np.isnan(self.largest_px) else self.largest_px
         return same and moved <= tolerance_px

@@ -109,7 +109,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def check_device(device: str) -> str:
-    """The device, once it is sure to be there.
+    """Return the device, once it is sure to be there.
 
     Raises:
         BadInput: when it is not.
@@ -126,7 +126,7 @@ def check_device(device: str) -> str:
 
 
 def checked_split(text: str) -> Split:
-    """The split of that name.
+    """Return the split of that name.
 
     Raises:
         BadInput: when there is none.
@@ -140,7 +140,7 @@ def checked_split(text: str) -> Split:
 
 
 def outcomes(text: str) -> frozenset[Outcome]:
-    """The outcomes of a comma-separated list.
+    """Return the outcomes of a comma-separated list.
 
     Raises:
         BadInput: for one that there is not.

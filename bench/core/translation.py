@@ -103,7 +103,7 @@ class FakeOcta:
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: ``$IMEDBENCH_CACHE``, or the user's cache folder."""
+    """Name the folder of what can be made again: ``$IMEDBENCH_CACHE`` or the user's cache."""
     import platformdirs
 
     named = os.environ.get("IMEDBENCH_CACHE")

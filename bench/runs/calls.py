@@ -31,7 +31,7 @@ class Task:
     seed: int
 
     def swapped(self) -> Task:
-        """The same pair the other way round."""
+        """Return the same pair the other way round."""
         return Task(self.moving, self.fixed, self.seed)
 
 

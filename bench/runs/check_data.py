@@ -59,7 +59,7 @@ class CheckResult:
     mistakes: list[str]
 
     def rows(self) -> list[list[str]]:
-        """A table row for each split."""
+        """Return a table row for each split."""
         return [
             [
                 s.split,
@@ -74,7 +74,7 @@ class CheckResult:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same for machines."""
+        """Return the same for machines."""
         splits = [
             {
                 **vars(s),

@@ -67,7 +67,7 @@ class RunConfig:
 
 
 def default_folder(data: str) -> Path:
-    """Where a run of a data set goes if nobody says.
+    """Tell where a run of a data set goes if nobody says.
 
     Example:
         >>> str(default_folder("synthetic:level=hard"))
@@ -80,7 +80,7 @@ def default_folder(data: str) -> Path:
 
 
 def has_drifted(config: RunConfig, dataset: Dataset) -> bool:
-    """Whether a run folder's rows were made with other settings and may be thrown away.
+    """Tell whether a run folder's rows were made with other settings and may be thrown away.
 
     Adding methods, splits or metrics to a run is fine; what every row depends on must not change.
 
@@ -101,7 +101,7 @@ def has_drifted(config: RunConfig, dataset: Dataset) -> bool:
 
 
 def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
-    """The settings that every row of a run folder must share."""
+    """Return the settings that every row of a run folder must share."""
     return {
         "data": data_identity(config.data),
         "data_version": dataset.info.version,
@@ -117,7 +117,7 @@ def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
 
 
 def data_identity(data: str) -> str:
-    """The data set's spec in one spelling, its paths absolute: it means the same from anywhere."""
+    """Spell the data set's spec in one way, its paths absolute: it means the same from anywhere."""
     if is_path(data):
         return os.path.abspath(data)
     spec = PluginSpec.parse(data)

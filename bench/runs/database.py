@@ -79,7 +79,7 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether rows can be added to a run folder."""
+    """Tell whether rows can be added to a run folder."""
     return os.access(folder, os.W_OK)
 
 

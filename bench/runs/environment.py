@@ -45,7 +45,7 @@ def seed_everything(seed: int) -> None:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """What tells the numerical libraries their number of threads when they are imported."""
+    """Say what tells the numerical libraries their number of threads when they are imported."""
     return dict.fromkeys(_THREAD_VARIABLES, str(threads))
 
 
@@ -79,7 +79,7 @@ def limited_threads(threads: int) -> Iterator[None]:
 
 
 def synchroniser(device: str) -> Callable[[], object]:
-    """What waits until a device has done all its work."""
+    """Say what waits until a device has done all its work."""
     if not device.startswith("cuda"):
         return lambda: None
     import torch
@@ -144,7 +144,7 @@ def provenance(
 
 
 def device_name(device: str) -> str:
-    """The processor's or the graphics card's own name."""
+    """Return the processor's or the graphics card's own name."""
     if device.startswith("cuda"):
         import torch
 

@@ -45,12 +45,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def transform_file(run: Path, key: str) -> Path:
-    """Where the transform of a row is kept if it is a large one."""
+    """Tell where the transform of a row is kept if it is a large one."""
     return run / TRANSFORMS / f"{key}.npz"
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file of a transform is there to its end; cheap enough to ask of every row."""
+    """Tell whether a transform's file is there to its end; cheap enough to ask of every row."""
     return path.is_file() and zipfile.is_zipfile(path)
 
 
@@ -100,7 +100,7 @@ def remove_all_files(run: Path) -> None:
 
 
 def load_matches(run: Path, key: str) -> Matches | None:
-    """The matches of a row, if it has any."""
+    """Return the matches of a row, if it has any."""
     path = run / DIAGNOSTICS / key / _MATCHES
     if not path.is_file():
         return None
@@ -109,13 +109,13 @@ def load_matches(run: Path, key: str) -> Matches | None:
 
 
 def load_pictures(run: Path, key: str) -> dict[str, NDArray[np.uint8]]:
-    """The pictures of a row by name, RGB or grey."""
+    """Return the pictures of a row by name, RGB or grey."""
     files = sorted((run / DIAGNOSTICS / key).glob("*.png"))
     return {file.stem: read_image(file).pixels for file in files}
 
 
 def log_file(run: Path, method: str) -> Path:
-    """Where what a method prints is kept."""
+    """Tell where what a method prints is kept."""
     return run / "logs" / f"{slug(method)}.log"
 
 

@@ -52,7 +52,7 @@ def truth_hash(pair: ImagePair) -> str:
 
 
 def seed_for(base: int, *parts: object) -> int:
-    """A seed of its own for everything that is told apart by ``parts``; below 2³¹.
+    """Return a seed of its own for everything that is told apart by ``parts``; below 2³¹.
 
     Example:
         >>> seed_for(0, "synthetic", "eye-1") == seed_for(0, "synthetic", "eye-1")

@@ -44,7 +44,7 @@ def source_hash(module_name: str) -> str:
 
 
 def plugin_files(module: ModuleType) -> list[Path]:
-    """The source files of the plugin that a module belongs to; see `source_hash`."""
+    """Return the source files of the plugin that a module belongs to; see `source_hash`."""
     if module.__name__.startswith("imedbench."):
         import imedbench.core
 
@@ -61,7 +61,7 @@ def _sources(package: ModuleType) -> list[Path]:
 
 @cache
 def packages_of(factory: Callable[..., Any]) -> tuple[str, ...]:
-    """The installed packages that a plugin comes in (first) or imports by name.
+    """Return the installed packages that a plugin comes in (first) or imports by name.
 
     A plugin file comes in none, and its own name leads.
     """
@@ -104,7 +104,7 @@ def with_package(info: MethodInfo, factory: Callable[..., Any]) -> MethodInfo:
 
 
 def package_version(package: str) -> str:
-    """The installed version of a package."""
+    """Return the installed version of a package."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

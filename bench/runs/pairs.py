@@ -37,7 +37,7 @@ class KeptPairs:
         return self.dataset.info
 
     def refs(self, split: Split) -> Sequence[PairRef]:
-        """The pairs of a split."""
+        """Return the pairs of a split."""
         return self.dataset.refs(split)
 
     def load(self, ref: PairRef) -> ImagePair:
@@ -53,7 +53,7 @@ class KeptPairs:
         return pair
 
     def fingerprint(self, ref: PairRef) -> str:
-        """What the data set says of a pair without reading it; empty if it says nothing."""
+        """Say what the data set says of a pair without reading it; empty if it says nothing."""
         said = getattr(self.dataset, "fingerprint", None)
         if said is None:
             return ""
@@ -74,7 +74,7 @@ class PairIndex:
         self._known = store.hashes()
 
     def hashes(self, ref: PairRef) -> PairHashes:
-        """The hashes of one pair.
+        """Return the hashes of one pair.
 
         Raises:
             BadInput: when it has to be read and cannot.

@@ -112,7 +112,7 @@ def look_up(text: str) -> MethodHandle:
 
 
 def wanted(config: RunConfig, refs: Sequence[PairRef]) -> list[PairRef]:
-    """The pairs of one split that the settings leave."""
+    """Return the pairs of one split that the settings leave."""
     return [r for r in refs if config.subset in ("all", r.subset)][: config.limit]
 
 

@@ -88,7 +88,7 @@ class _Scoring:
         }
 
     def missing(self, ref: PairRef, rows: Sequence[Prediction]) -> list[Score]:
-        """The scores that the rows of one pair lack or that are out of date."""
+        """Return the scores that the rows of one pair lack or that are out of date."""
         try:
             hashes = self.index.hashes(ref)
             wanted = [

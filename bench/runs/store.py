@@ -92,12 +92,12 @@ class Store:
         remove_all_files(self.folder)
 
     def pairs(self) -> list[PairRef]:
-        """The pairs the run covers, split by split in the data set's order."""
+        """Return the pairs the run covers, split by split in the data set's order."""
         rows = self._db.execute("SELECT * FROM pairs ORDER BY split, position")
         return [PairRef(*tuple(row)[:_REF_COLUMNS]) for row in rows]
 
     def hashes(self) -> dict[tuple[Split, str], PairHashes]:
-        """What is known of the content of the pairs, by (split, pair id)."""
+        """Say what is known of the content of the pairs, by (split, pair id)."""
         rows = self._db.execute("SELECT * FROM pairs WHERE fingerprint IS NOT NULL")
         return {(r["split"], r["pair_id"]): PairHashes(*tuple(r)[_REF_COLUMNS + 1 :]) for r in rows}
 
@@ -128,12 +128,12 @@ class Store:
             )
 
     def methods(self) -> dict[str, MethodInfo | None]:
-        """The methods of the run by spec, in the order they were asked for."""
+        """Return the methods of the run by spec, in the order they were asked for."""
         rows = self._db.execute("SELECT * FROM methods ORDER BY rowid")
         return {r["spec"]: read_info(r["info"]) for r in rows}
 
     def expected(self) -> Iterator[tuple[str, PairRef]]:
-        """Every row that a complete run has: each method on the pairs of the splits it covers."""
+        """List every row that a complete run has: each method on the pairs of its splits."""
         covers = {tuple(row) for row in self._db.execute("SELECT method, split FROM covers")}
         pairs = self.pairs()
         for method in self.methods():
@@ -165,7 +165,7 @@ class Store:
     def predictions(
         self, method: str | None = None, *, swapped: bool = False, transforms: bool = True
     ) -> Iterator[Prediction]:
-        """The stored rows, in the order they were made.
+        """Return the stored rows, in the order they were made.
 
         Args:
             method: spec of the one whose rows are wanted; None for all.
@@ -239,7 +239,7 @@ class Store:
             )
 
     def scores(self) -> Iterator[Score]:
-        """All stored scores."""
+        """Return all stored scores."""
         for row in self._db.execute("SELECT * FROM scores"):
             yield Score(**dict(row))
 

@@ -180,7 +180,7 @@ class Worker:
         return CallResult(Outcome.CRASH, f"the process died ({cause}){self._last_words()}")
 
     def last_output(self, size: int) -> str:
-        """The end of what the method printed, at most so many bytes of it."""
+        """Return the end of what the method printed, at most so many bytes of it."""
         if self.log is None or not self.log.is_file():
             return ""
         with self.log.open("rb") as log:

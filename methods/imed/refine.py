@@ -130,7 +130,7 @@ def deformation(parameters: Floats) -> Matrix:
 
 
 def slopes(parameters: Floats, base: Array, normals: Array, freedom: int) -> tuple[Array, Array]:
-    """Where `deformation` takes points, and how their places across the vessels change.
+    """Tell where `deformation` takes points, and how their places across the vessels change.
 
     Args:
         parameters: K×8.

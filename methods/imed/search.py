@@ -59,7 +59,7 @@ class SearchRange:
     min_overlap: float = 0.2
 
     def rotations(self) -> Floats:
-        """Every rotation, rad."""
+        """Return every rotation, rad."""
         if self.max_rotation >= 180:
             count = round(360 / self.rotation_step)
             return np.arange(count, dtype=np.float64) * (2 * np.pi / count)
@@ -68,7 +68,7 @@ class SearchRange:
         return steps * float(np.deg2rad(self.rotation_step))
 
     def scales(self) -> Floats:
-        """Every scale."""
+        """Return every scale."""
         down = np.ceil(np.log(1 / self.min_scale) / np.log(self.scale_step))
         up = np.ceil(np.log(self.max_scale) / np.log(self.scale_step))
         return np.asarray(self.scale_step ** np.arange(-down, up + 1))

@@ -200,7 +200,7 @@ class RegistrationHead(nn.Module):
         return Warp(first.affine, descriptor, self.predictor, first.correlation)
 
     def first_stage(self, source_features: Tensor, target_features: Tensor) -> FirstStage:
-        """The affine stage alone, from features B×F×grid×grid."""
+        """Return the affine stage alone, from features B×F×grid×grid."""
         correlation = cosine_correlation(centred(source_features), centred(target_features))
         return FirstStage(self.affine(correlation), correlation)
 
@@ -242,9 +242,9 @@ class ArbiconNet(nn.Module):
         return warp
 
     def features(self, image: Tensor) -> Tensor:
-        """What is compared, B×C×size×size → B×widths[-1]×grid×grid."""
+        """Say what is compared, B×C×size×size → B×widths[-1]×grid×grid."""
         return self.encoder.encode(image)[-1]
 
     def first_stage(self, source: Tensor, target: Tensor) -> FirstStage:
-        """The affine stage alone."""
+        """Return the affine stage alone."""
         return self.head.first_stage(self.features(source), self.features(target))

@@ -56,7 +56,7 @@ class GlobalStage(nn.Module):
         self.judge = MatchJudge()
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Step:
-        """The affine map between coarse features, B×64×n×n each."""
+        """Return the affine map between coarse features, B×64×n×n each."""
         batch, _, side, _ = fixed.shape
         cells = grid_points((side, side), fixed.device)[0]
         here = cells.view(side, side, 2)[::2, ::2].reshape(-1, 2)
@@ -168,7 +168,7 @@ class CoarseToFine(nn.Module):
         return step
 
     def folded(self) -> CoarseToFine:
-        """The network for inference: normalisation folded in, no gradients."""
+        """Return the network for inference: normalisation folded in, no gradients."""
         self.eval().requires_grad_(False)
         for module in self.modules():
             if isinstance(module, NormalisedConv):

@@ -73,7 +73,7 @@ class Generator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
-        """The image in the other modality.
+        """Return the image in the other modality.
 
         Args:
             image: B×in×H×W in [-1, 1], sides divisible by 4.
@@ -107,7 +107,7 @@ class PatchDiscriminator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
-        """A verdict a patch: near 1 for real, near 0 for fake.
+        """Return a verdict a patch: near 1 for real, near 0 for fake.
 
         Args:
             image: B×in×H×W in [-1, 1].

@@ -85,11 +85,11 @@ class JointNetwork(nn.Module):
         return JointOutput(self.unet.decode(there), self.unet.decode(here), warp)
 
     def features(self, image: Tensor) -> Tensor:
-        """What is compared, B×1×size×size → B×widths[-1]×grid×grid."""
+        """Say what is compared, B×1×size×size → B×widths[-1]×grid×grid."""
         return self.unet.encode(image)[-1]
 
     def register(self, source: Tensor, target: Tensor) -> Warp:
-        """The warp alone, without the vessels."""
+        """Return the warp alone, without the vessels."""
         features = self.features(source), self.features(target)
         warp: Warp = self.head(self.features, source, *features)
         return warp

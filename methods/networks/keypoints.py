@@ -88,7 +88,7 @@ def suppress_neighbours(scores: Tensor, radius: int) -> Tensor:
 
 
 def pick_keypoints(scores: Tensor, detection: Detection) -> tuple[Tensor, Tensor, Tensor]:
-    """The best local maxima of each score map.
+    """Return the best local maxima of each score map.
 
     Args:
         scores: B×H×W in [0, 1].

@@ -30,7 +30,7 @@ def local_correlation(fixed: Tensor, moving: Tensor, radius: int) -> Tensor:
 
 
 def displacements(radius: int) -> Tensor:
-    """The displacements in the order of `local_correlation`, N×2 as (x, y) in cells."""
+    """Return the displacements in the order of `local_correlation`, N×2 as (x, y) in cells."""
     reach = torch.arange(-radius, radius + 1, dtype=torch.float32)
     y, x = torch.meshgrid(reach, reach, indexing="ij")
     return torch.stack([x, y], dim=-1).reshape(-1, 2)

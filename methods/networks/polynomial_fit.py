@@ -16,21 +16,21 @@ _SHIFT_PRIOR = -9.0  # log strength of the ridge on shifts: next to none
 
 
 def basis(points: Tensor) -> Tensor:
-    """The terms at some points, …×2 → …×`TERMS`."""
+    """Return the terms at some points, …×2 → …×`TERMS`."""
     x, y = points[..., 0], points[..., 1]
     terms = [torch.ones_like(x), x, y, x.square() - 1 / 3, x * y, y.square() - 1 / 3]
     return torch.stack(terms, dim=-1)
 
 
 def identity(batch: int, like: Tensor) -> Tensor:
-    """The map that moves nothing, batch×`TERMS`×2, on the device and of the type of ``like``."""
+    """Make the map that moves nothing, batch×`TERMS`×2, of the device and type of ``like``."""
     coefficients = like.new_zeros(batch, TERMS, 2)
     coefficients[:, 1, 0] = coefficients[:, 2, 1] = 1
     return coefficients
 
 
 def from_affine(matrix: Tensor) -> Tensor:
-    """The map of an affine transform, B×2×3 → B×`TERMS`×2."""
+    """Return the map of an affine transform, B×2×3 → B×`TERMS`×2."""
     terms = torch.cat([matrix[:, :, 2:], matrix[:, :, :2]], dim=2).transpose(1, 2)
     return F.pad(terms, (0, 0, 0, TERMS - 3))
 
@@ -42,14 +42,14 @@ def after_affine(matrix: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def evaluate(coefficients: Tensor, points: Tensor) -> Tensor:
-    """Where the map sends points, B×`TERMS`×2 and (B×)N×2 → B×N×2."""
+    """Tell where the map sends points, B×`TERMS`×2 and (B×)N×2 → B×N×2."""
     return basis(points) @ coefficients
 
 
 def ridge_fit(
     before: Tensor, fixed: Tensor, moving: Tensor, weight: Tensor, log_ridge: Tensor, order: int
 ) -> Tensor:
-    """The weighted least-squares map, pulled towards the map before it.
+    """Return the weighted least-squares map, pulled towards the map before it.
 
     Weights are not normalised: the surer the matches are together, the less the ridge holds.
 

@@ -80,7 +80,7 @@ class Propagation(nn.Module):
         self.heads = heads
 
     def forward(self, x: Tensor, source: Tensor, valid: Tensor) -> Tensor:
-        """The change of ``x`` after looking at ``source``.
+        """Return the change of ``x`` after looking at ``source``.
 
         Args:
             x: B×M×C.
@@ -177,7 +177,7 @@ class SuperGlue(nn.Module):
 
 
 def build(**sizes: Any) -> SuperGlue:
-    """A network from plain numbers and lists, as a weight file's card holds them."""
+    """Return a network from plain numbers and lists, as a weight file's card holds them."""
     plain: dict[str, Any] = {
         name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()
     }

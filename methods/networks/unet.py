@@ -121,7 +121,7 @@ class UNet(Encoder):
         return self.decode(self.encode(padded))[..., :height, :width]
 
     def folded(self) -> UNet:
-        """A copy for inference: normalisation folded in, channels last, no gradients."""
+        """Return a copy for inference: normalisation folded in, channels last, no gradients."""
         net = copy.deepcopy(self).eval().requires_grad_(False)
         for block in [*net.down, *net.up]:
             block.fold()
@@ -129,6 +129,6 @@ class UNet(Encoder):
 
 
 def channels_last(net: Net) -> Net:
-    """The network with its weights laid out channels last, a quarter faster on a CPU."""
+    """Return the network with its weights laid out channels last, a quarter faster on a CPU."""
     laid_out: Net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return laid_out

@@ -19,7 +19,7 @@ def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
 
 
 def resample_affine(image: Tensor, affine: Tensor) -> Tensor:
-    """The source in the target's frame, of the same size, black outside.
+    """Return the source in the target's frame, of the same size, black outside.
 
     Args:
         image: of the source, B×C×H×W.
@@ -62,7 +62,7 @@ def smooth_grid(
     every: int = 4,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Where a smooth transform sends every pixel centre of an image.
+    """Tell where a smooth transform sends every pixel centre of an image.
 
     It is asked at about every fourth pixel each way, the rest is bilinear in between: exact for an
     affine transform, and a sixteenth of the work.

@@ -77,7 +77,7 @@ class ViewPair:
 
 
 def read_aligned(folder: Path, zoom: float, transformer: str, teacher: str) -> list[AlignedEye]:
-    """The training eyes of a folder.
+    """Return the training eyes of a folder.
 
     Args:
         folder: rendered eyes, or a folder with ``images/train`` and ``vessels/train``.

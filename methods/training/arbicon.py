@@ -146,7 +146,7 @@ class ArbiconTask(PairTask[ArbiconConfig]):
         return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The whole network."""
+        """Return the whole network."""
         config = self.config
         arguments = {
             "widths": list(config.widths),
@@ -165,7 +165,7 @@ def inlier_score(warp: Warp) -> Tensor:
 
 
 def first_stage_losses(first: FirstStage | Warp, batch: Sample) -> dict[str, Tensor]:
-    """What the affine stage is taught by: grid loss and matching loss, scalars by name."""
+    """Say what the affine stage is taught by: grid loss and matching loss, scalars by name."""
     moved = apply_affine(first.affine, batch["points"])
     return {
         "affine": grid_loss(moved, batch["true"]),
@@ -174,7 +174,7 @@ def first_stage_losses(first: FirstStage | Warp, batch: Sample) -> dict[str, Ten
 
 
 def supervision(pair: WarpedPair, size: int, cells: int) -> Sample:
-    """Where points of the target lie in the source, in unit frames.
+    """Tell where points of the target lie in the source, in unit frames.
 
     Args:
         pair: two views whose warp is known.

@@ -80,7 +80,7 @@ def random_crop(
 
 
 def degrade(crop: Crop, rng: np.random.Generator) -> Plane:
-    """The crop as a worse camera, another device or a sick eye would show it.
+    """Return the crop as a worse camera, another device or a sick eye would show it.
 
     Args:
         crop: left as it is.

@@ -19,7 +19,7 @@ class Pictured(Protocol):
     """A task that can show what its network does."""
 
     def pictures(self) -> NDArray[np.uint8]:
-        """A picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
+        """Return a picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
 
 
 class EpochRecord(Callback):
@@ -54,7 +54,7 @@ class EpochRecord(Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Say what a checkpoint keeps."""
         return {"seconds": self.seconds, "score": self.score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

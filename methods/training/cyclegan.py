@@ -54,7 +54,7 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         self._segment = _frozen(config.vessel_weights) if config.vessels else None
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """An unpaired crop of either modality, 1×S×S in [-1, 1] each."""
+        """Return an unpaired crop of either modality, 1×S×S in [-1, 1] each."""
         return {"cf": self._crop(self._cf, rng), "octa": self._crop(self._octa, rng)}
 
     def _crop(self, sources: Sequence[Source], rng: np.random.Generator) -> Tensor:
@@ -154,7 +154,7 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         return DataLoader(Listed(crops), batch_size=1)
 
     def validation_step(self, batch: Tensor, index: int) -> None:
-        """How much of a colour fundus picture survives the way there and back."""
+        """Say how much of a colour fundus picture survives the way there and back."""
         error = F.l1_loss(self.to_cf(self.to_octa(batch)), batch)
         self.log("val/score", error, batch_size=1, sync_dist=True)
 

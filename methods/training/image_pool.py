@@ -35,7 +35,7 @@ class ImagePool:
         return torch.stack(chosen)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Say what a checkpoint keeps."""
         return {"kept": self._kept, "rng": self._rng.bit_generator.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

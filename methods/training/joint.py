@@ -73,19 +73,19 @@ class JointTask(TrainingTask[JointConfig]):
         self._shares = shares / shares.sum()
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A pair of one of the training eyes."""
+        """Return a pair of one of the training eyes."""
         late = self.current_epoch >= self.config.narrow_epochs
         wide = late and bool(rng.random() < self.config.wide)
         return self.sample(self.pick_folder(rng), self.config.motion(wide=wide), rng)
 
     def pick_folder(self, rng: np.random.Generator) -> Sequence[AlignedEye]:
-        """The training eyes of a folder, by its share."""
+        """Return the training eyes of a folder, by its share."""
         return self._train[rng.choice(len(self._train), p=self._shares)]
 
     def sample(
         self, eyes: Sequence[AlignedEye], motion: Motion, rng: np.random.Generator
     ) -> Sample:
-        """Two views about 0 with their vessels, 1×S×S, and where grid points belong."""
+        """Return two views about 0 with their vessels, 1×S×S, and where grid points belong."""
         eye = eyes[int(rng.integers(len(eyes)))]
         pair = draw_views(eye, SIZE, motion, rng)
         other, chances = distractor(self._train[0], SIZE, rng), Chances()
@@ -102,13 +102,13 @@ class JointTask(TrainingTask[JointConfig]):
         return sample
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
-        """The overall loss of one batch."""
+        """Return the overall loss of one batch."""
         losses = self.losses(batch)
         self.log_values("train", losses, len(batch["fixed"]))
         return losses["loss"]
 
     def losses(self, batch: Sample) -> dict[str, Tensor]:
-        """Every loss by name, and the weighted ``loss``; errors in px at 512."""
+        """Return every loss by name, and the weighted ``loss``; errors in px at 512."""
         config, count = self.config, len(batch["fixed"])
         both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]), vessels=True)
         fixed, moving = both[:count], both[count:]
@@ -175,7 +175,7 @@ class JointTask(TrainingTask[JointConfig]):
             self.log_values("val", {k: v.float().mean() for k, v in values.items()}, len(error))
 
     def maps(self, batch: Sample) -> list[Tensor]:
-        """The map after the global stage and after one and two local steps."""
+        """Return the map after the global stage and after one and two local steps."""
         both = self.net.encode(torch.cat([batch["fixed"], batch["moving"]]))
         fixed, moving = both[: len(batch["fixed"])], both[len(batch["fixed"]) :]
         found = [self.net.globally(fixed.coarse, moving.coarse).map]
@@ -196,7 +196,7 @@ class JointTask(TrainingTask[JointConfig]):
         return [root for root in data if (root / "images").is_dir()]
 
     def pictures(self) -> NDArray[np.uint8]:
-        """A held-out pair of each folder, overlaid before and after."""
+        """Return a held-out pair of each folder, overlaid before and after."""
         rows = []
         for index, eyes in enumerate(self._held_out):
             rng = np.random.default_rng([self.config.seed, 8, index])
@@ -212,7 +212,7 @@ class JointTask(TrainingTask[JointConfig]):
         return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The network."""
+        """Return the network."""
         return {"joint": (self.net, "coarse_to_fine:CoarseToFine", {})}
 
 
@@ -228,7 +228,7 @@ def build(config: JointConfig, data: Sequence[Path]) -> JointTask:
 
 
 def read_folders(config: JointConfig, data: Sequence[Path]) -> list[list[AlignedEye]]:
-    """The eyes of every data folder.
+    """Return the eyes of every data folder.
 
     Raises:
         BadInput: when zooms do not fit the folders, or see `read_aligned`.

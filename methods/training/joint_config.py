@@ -59,7 +59,7 @@ class JointConfig(TrainingConfig):
     validation_pairs: int = 64
 
     def motion(self, *, wide: bool) -> Motion:
-        """The range of the wide motion, or of motion like that of `IMED` with some margin."""
+        """Return the range of the wide motion, or of motion like that of `IMED` and some more."""
         rotation, scale, shift = (
             (self.rotation, self.scale, self.shift) if wide else (12.0, 1.15, 0.1)
         )

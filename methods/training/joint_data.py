@@ -39,7 +39,7 @@ class Reader:
     teacher: UNet
 
     def read(self, root: Path, split: str, zoom: float) -> list[Retina]:
-        """The retinas of one folder.
+        """Return the retinas of one folder.
 
         Args:
             root: a folder with ``pairs.csv`` and landmarks, or with ``images`` and ``vessels``.
@@ -106,7 +106,7 @@ class _Read:
 def read_retinas(
     data: Sequence[Path], split: str, zooms: Sequence[float], transformer: str, teacher: str
 ) -> list[list[Retina]]:
-    """The retinas of every folder.
+    """Return the retinas of every folder.
 
     Args:
         data: folders, see `Reader.read`.

@@ -73,7 +73,7 @@ class JudgeTask(JointTask):
     def sample(
         self, eyes: Sequence[AlignedEye], motion: Motion, rng: np.random.Generator
     ) -> Sample:
-        """A pair, whether it is of one eye, and a start."""
+        """Return a pair, whether it is of one eye, and a start."""
         motion = self.config.far_motion if rng.random() < self.config.far else motion
         sample = super().sample(eyes, motion, rng)
         same = bool(rng.random() >= self.config.others)
@@ -118,7 +118,7 @@ class JudgeTask(JointTask):
         return {**losses, "loss": losses["global"] + losses["local"]}
 
     def validation_step(self, batch: Sample, index: int) -> None:
-        """The loss again, as the score."""
+        """Return the loss again, as the score."""
         losses = self.losses(batch)
         self.log_values("val", {**losses, "score": losses["loss"]}, len(batch["fixed"]))
 

@@ -43,7 +43,7 @@ def global_losses(step: Step, true: Tensor) -> dict[str, Tensor]:
 
 
 def local_losses(step: Step, before: Tensor, true: Tensor, radius: int) -> dict[str, Tensor]:
-    """The displacement in the warped image is what is left, back through the map's derivative."""
+    """Take what is left in the warped image back through the map's derivative."""
     points = grid_points((QUERIES,) * 2, true.device)[0]
     left = true - poly.evaluate(before, points)
     back = torch.linalg.solve(poly.jacobian(before, points), left[..., None])[..., 0]
@@ -59,7 +59,7 @@ def local_losses(step: Step, before: Tensor, true: Tensor, radius: int) -> dict[
 
 
 def vessel_losses(both: Features, step: Step, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The report's four (Eq. 2 to 5), the last two on reference vessels under the found map."""
+    """Compute the report's four (Eq. 2 to 5), the last two on reference vessels, warped."""
     fixed, moving = batch["fixed_vessels"], batch["moving_vessels"]
     reference = torch.cat([fixed, moving])
     fixed, moving = (F.adaptive_avg_pool2d(vessels, _MAP) for vessels in (fixed, moving))

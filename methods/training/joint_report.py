@@ -114,7 +114,7 @@ class ReportTask(PairTask[ReportConfig]):
         return {**sample, **supervision(pair, size, config.grid)}
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
-        """The overall loss of one batch."""
+        """Return the overall loss of one batch."""
         losses = self.losses(self.net(batch["source"], batch["target"]), batch)
         names = ("dice", "cross_entropy", "reverse_hinge", "chamfer")
         total = torch.stack([losses[name] for name in names]).sum()  # its Eq. 6
@@ -124,7 +124,7 @@ class ReportTask(PairTask[ReportConfig]):
         return total
 
     def losses(self, output: JointOutput, batch: Sample) -> dict[str, Tensor]:
-        """Every loss by name, scalars; the Chamfer distance is weighted already."""
+        """Return every loss by name, scalars; the Chamfer distance is weighted already."""
         size = self.net.size
         logits = torch.cat([output.source_logits, output.target_logits]).float()
         vessels = torch.cat([batch["source_vessels"], batch["target_vessels"]])
@@ -166,7 +166,7 @@ class ReportTask(PairTask[ReportConfig]):
         return self.cosine([p for p in self.net.parameters() if p.requires_grad])
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The whole network, its modality transformer included."""
+        """Return the whole network, its modality transformer included."""
         return {"joint-report": (self.net, "joint:JointNetwork", self._arguments)}
 
 

@@ -17,7 +17,7 @@ def picture_matches(
     end: NDArray[np.floating],
     right: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    """Two images side by side, right matches in green over wrong ones in red.
+    """Return two images side by side, right matches in green over wrong ones in red.
 
     Args:
         first: H×W in [0, 1].

@@ -89,7 +89,7 @@ class MatchedView:
 def take_views(
     subject: Subject, size: int, motion: ViewMotion, style: Style, rng: np.random.Generator
 ) -> tuple[MatchedView, MatchedView]:
-    """Two views of one image.
+    """Return two views of one image.
 
     Args:
         subject: what to show.
@@ -107,7 +107,7 @@ def take_views(
 
 
 def between(first: MatchedView, second: MatchedView) -> NDArray[np.float64]:
-    """The 3×3 matrix from the pixels of one view to those of another."""
+    """Return the 3×3 matrix from the pixels of one view to those of another."""
     return np.asarray(second.view_from_image @ np.linalg.inv(first.view_from_image))
 
 
@@ -118,7 +118,7 @@ def project_points(matrix: NDArray[np.float64], points: NDArray[np.floating]) ->
 
 
 def in_view(points: Points, fov: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which points lie in a field of view, bool N."""
+    """Tell which points lie in a field of view, bool N."""
     x, y = np.round(points).astype(np.intp).T
     within = (x >= 0) & (y >= 0) & (x < fov.shape[1]) & (y < fov.shape[0])
     shown: NDArray[np.bool_] = fov[np.where(within, y, 0), np.where(within, x, 0)]
@@ -203,7 +203,7 @@ def _view(
 
 
 def draw_vessels(image: VesselImage, rng: np.random.Generator) -> Plane:
-    """The vessels alone, the thin ones perhaps left out, on an even ground."""
+    """Return the vessels alone, the thin ones perhaps left out, on an even ground."""
     mask = image.vessels.astype(np.uint8)
     scale = max(mask.shape) / REFERENCE_SIZE
     if rng.random() < 0.5:

@@ -79,10 +79,10 @@ class PairTask(TrainingTask[AnyPairConfig]):
 
     @abstractmethod
     def sample(self, retinas: Sequence[Retina], rng: np.random.Generator) -> Sample:
-        """A training sample from one of the retinas."""
+        """Return a training sample from one of the retinas."""
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A sample of the training retinas."""
+        """Return a sample of the training retinas."""
         return self.sample(pick(self._train, rng), rng)
 
     def val_dataloader(self) -> DataLoader[Sample]:
@@ -97,7 +97,7 @@ class PairTask(TrainingTask[AnyPairConfig]):
         return DataLoader(Listed(pairs), batch_size=config.batch_size)
 
     def shown_samples(self) -> list[Sample]:
-        """A held-out pair of each folder, the same for every picture."""
+        """Return a held-out pair of each folder, the same for every picture."""
         return [
             self.sample(retinas, np.random.default_rng([self.config.seed, 8, index]))
             for index, retinas in enumerate(self._held_out)

@@ -39,7 +39,7 @@ class Chances:
 
 
 def restyle(view: Plane, other: Plane, chances: Chances, rng: np.random.Generator) -> Plane:
-    """The view changed at random.
+    """Return the view changed at random.
 
     Args:
         view: float32 S×S in [0, 1], ground at 0.5.

@@ -62,7 +62,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         self.net = channels_last(UNet(config.widths))
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A crop and its vessels, each 1×S×S."""
+        """Return a crop and its vessels, each 1×S×S."""
         config = self.config
         images = pick(self._train, rng)
         image = pick(images, rng)
@@ -100,7 +100,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         self._sums[folder] += torch.tensor([dice, 1.0], device=self.device)
 
     def on_validation_epoch_end(self) -> None:
-        """The score is the mean over folders, which count alike."""
+        """Return the score is the mean over folders, which count alike."""
         total, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum").unbind(dim=1)
         means = total / count
         named = {f"dice_{folder}": mean for folder, mean in enumerate(means)}
@@ -128,7 +128,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The U-Net."""
+        """Return the U-Net."""
         return {"vessels": (self.net, "unet:UNet", {"widths": list(self.config.widths)})}
 
 

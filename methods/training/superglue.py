@@ -100,7 +100,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         return take_views(subject, self.config.crop, self._motion, self._style, rng)
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A pair of views and the motion between them."""
+        """Return a pair of views and the motion between them."""
         return as_sample(*self._views(self._train[rng.integers(len(self._train))], rng))
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
@@ -167,7 +167,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         )
 
     def pictures(self) -> NDArray[np.uint8]:
-        """A pair of held-out views of each folder with their matches."""
+        """Return a pair of held-out views of each folder with their matches."""
         rows = []
         for pairs in self._held_out:
             first, second = pairs[0]
@@ -182,7 +182,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The matcher; its name says how wide and deep it is."""
+        """Return the matcher; its name says how wide and deep it is."""
         config = self.config
         name = f"superglue-{config.width}x{config.layers}-retina"
         return {name: (self.net, "superglue:build", asdict(self._sizes))}
@@ -199,7 +199,7 @@ class _Matched:
 
 
 def as_sample(first: MatchedView, second: MatchedView) -> Sample:
-    """Two views as tensors: planes 2×S×S, fov 2×S×S, second_from_first 3×3."""
+    """Return two views as tensors: planes 2×S×S, fov 2×S×S, second_from_first 3×3."""
     return {
         "planes": torch.from_numpy(np.stack([first.plane, second.plane])),
         "fov": torch.from_numpy(np.stack([first.fov, second.fov])),

@@ -101,7 +101,7 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
         ]
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """A pair of views, their corner labels and corresponding points."""
+        """Return a pair of views, their corner labels and corresponding points."""
         config = self.config
         folder = self._train[rng.integers(len(self._train))]
         views = self._views(folder, config.crop, rng)
@@ -171,13 +171,13 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
 
     @torch.inference_mode()
     def detect(self, view: MatchedView, count: int = 150) -> Keypoints:
-        """The best keypoints of a view."""
+        """Return the best keypoints of a view."""
         plane = torch.from_numpy(view.plane)[None, None].to(self.device)
         fov = torch.from_numpy(view.fov)[None].to(self.device)
         return self.net.detect(plane, Detection(max_keypoints=count, threshold=0.0), fov)
 
     def pictures(self) -> NDArray[np.uint8]:
-        """A pair of held-out views of each folder with the matches of their keypoints."""
+        """Return a pair of held-out views of each folder with the matches of their keypoints."""
         rows = []
         for pairs in self._held_out:
             first, second = pairs[0]
@@ -194,7 +194,7 @@ class SuperPointTask(TrainingTask[SuperPointConfig]):
         return self.cosine(self.net.parameters())
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The network."""
+        """Return the network."""
         sizes = {"descriptor_dim": self.config.descriptor_dim}
         return {"superpoint-retina": (self.net, "superpoint:SuperPoint", sizes)}
 

@@ -52,11 +52,11 @@ class TrainingTask(L.LightningModule, Generic[Config]):
 
     @abstractmethod
     def pictures(self) -> NDArray[np.uint8]:
-        """A picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
+        """Return a picture of what the network does now, H×W or H×W×3 (blue, green, red)."""
 
     @abstractmethod
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
-        """The networks worth keeping: by name, the module, its architecture and arguments."""
+        """Return the networks to keep: by name, the module, its architecture and arguments."""
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Samples of the present epoch."""

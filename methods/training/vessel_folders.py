@@ -38,7 +38,7 @@ class VesselImage:
 
 
 def read_folder(root: Path, split: str) -> list[VesselImage]:
-    """All images of one split, in the order of their names.
+    """Return all images of one split, in the order of their names.
 
     Args:
         root: a folder with ``images`` and ``vessels``.
@@ -111,7 +111,7 @@ def hold_out(images: Sequence[T], one_in: int) -> tuple[list[T], list[T]]:
 
 
 def read_colour(path: Path) -> NDArray[np.uint8]:
-    """An image file as uint8 H×W×3 in the order blue, green, red.
+    """Return an image file as uint8 H×W×3 in the order blue, green, red.
 
     Raises:
         BadInput: when it cannot be read.

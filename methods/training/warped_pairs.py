@@ -52,11 +52,11 @@ class Retina:
 
     @classmethod
     def seen_once(cls, image: VesselImage) -> Retina:
-        """A retina of which there is one image, which serves for both."""
+        """Return a retina of which there is one image, which serves for both."""
         return cls(image, image, Affine.identity())
 
     def shrunk(self, longest: int) -> Retina:
-        """The retina with images no larger than need be, as every view is made from all of them.
+        """Shrink the images as far as can be, since every view is made from all of them.
 
         Args:
             longest: of each image's sides afterwards, px.
@@ -127,7 +127,7 @@ def _resizing(before: VesselImage, after: VesselImage) -> Affine:
 
 
 def random_warp(size: int, ranges: WarpRange, rng: np.random.Generator) -> Transform:
-    """A thin-plate bend followed by a similarity about the middle, in px of a square view."""
+    """Draw a thin-plate bend followed by a similarity about the middle, in px of a view."""
     middle = (size - 1) / 2
     right, down = rng.uniform(-ranges.shift, ranges.shift, 2) * size
     similarity = Affine.similarity(
@@ -144,7 +144,7 @@ def random_warp(size: int, ranges: WarpRange, rng: np.random.Generator) -> Trans
 
 
 def restyle(crop: Crop, rng: np.random.Generator, *, drawn: float, clean: float) -> Plane:
-    """How one device would show a view.
+    """Say how one device would show a view.
 
     Args:
         crop: the view.

@@ -84,7 +84,7 @@ def find(text: str) -> tuple[str, Path]:
 
 
 def read_card(name: str, folder: Path = FOLDER) -> Card:
-    """The card of a weight file.
+    """Return the card of a weight file.
 
     Raises:
         BadInput: when there is none of that name, or it does not hold what a card holds.
@@ -100,7 +100,7 @@ def read_card(name: str, folder: Path = FOLDER) -> Card:
 
 
 def load(name: str, folder: Path = FOLDER) -> nn.Module:
-    """A network with its trained weights, in evaluation mode on the CPU.
+    """Return a network with its trained weights, in evaluation mode on the CPU.
 
     Args:
         name: of the weight file, without its ending.

@@ -74,7 +74,7 @@ def compare_paired(
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedComparison:
-    """Every paired statistic of two methods on the same pairs.
+    """Return every paired statistic of two methods on the same pairs.
 
     Args:
         a: N figures of method a, failures penalised or infinite.

@@ -14,7 +14,7 @@ _TOO_NEAR_PX = 8.0  # a descriptor sees this far, so closer points look alike an
 
 
 def cell_labels(points: NDArray[np.floating], size: int) -> Tensor:
-    """Where in its cell the keypoint lies.
+    """Tell where in its cell the keypoint lies.
 
     Args:
         points: N×2 px, inside the square.
@@ -88,7 +88,7 @@ def assignment_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def true_assignment(first_in_second: Tensor, second: Tensor, near: float, far: float) -> Tensor:
-    """Which keypoints of two views are the same place.
+    """Tell which keypoints of two views are the same place.
 
     Args:
         first_in_second: B×M×2 px, true places in the second view of the first view's keypoints.
