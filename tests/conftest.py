@@ -6,6 +6,7 @@ the way of other packages of that name.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from hypothesis import settings
 from imedbench.core.images import write_image
 from imedbench.core.registry import METHODS, METRICS, load_plugin_file
 from imedbench.core.types import Image
+
+# Whoever runs the tests may have set how wide tables are; here a pipe has 100 columns.
+os.environ.pop("COLUMNS", None)
 
 # How long a first call takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
