@@ -222,10 +222,10 @@ def benchmark(
             f"{functions[0]!r}: methods run in processes of their own; write it to a file with"
             " @register_method, give the file as plugins=[…] and the method by its name"
         )
-    files = tuple(Path(file) for file in plugins)
+    files = tuple(map(Path, plugins))
     for file in files:
         load_plugin_file(file)
-    folder = Path(out) if out is not None else default_folder(data)
+    folder = Path(out) if out else default_folder(data)
     dataset = KeptPairs(open_dataset(data))
     config = RunConfig(data, tuple(methods), folder, tuple(splits), plugins=files, **settings)
     run(offered_splits(config, dataset, every_split=True)[0], dataset)

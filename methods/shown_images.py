@@ -17,8 +17,24 @@ _MIN_AREA = 0.01  # of a pixel after the transform; a tenth of its side
 _ZOOMS = (1.0, 0.5, 0.67, 1.5, 2.0)  # of the moving image, the likeliest first
 
 
+class _Wrapper:
+    """What wrappers without weights share: the inner method, named and described anew."""
+
+    def __init__(self, method: Method, name: str, addition: str) -> None:
+        self.method = method
+        self.info = replace(
+            method.info,
+            name=f"{name}+{method.info.name}",
+            summary=f"{method.info.summary}, {addition}",
+        )
+
+    def prepare(self, device: str) -> None:
+        """Prepare the inner method."""
+        self.method.prepare(device)
+
+
 @WRAPPERS.register("invert")
-class Invert:
+class Invert(_Wrapper):
     """Inverts images with dark vessels, so that vessels are bright in both, then runs a method.
 
     Args:
@@ -26,16 +42,7 @@ class Invert:
     """
 
     def __init__(self, method: Method) -> None:
-        self.method = method
-        self.info = replace(
-            method.info,
-            name=f"invert+{method.info.name}",
-            summary=f"{method.info.summary}, after dark vessels were made bright",
-        )
-
-    def prepare(self, device: str) -> None:
-        """Prepare the inner method."""
-        self.method.prepare(device)
+        super().__init__(method, "invert", "after dark vessels were made bright")
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Invert what has dark vessels, then let the inner method register."""
@@ -45,7 +52,7 @@ class Invert:
 
 
 @WRAPPERS.register("multiscale")
-class Multiscale:
+class Multiscale(_Wrapper):
     """Shows the moving image at several sizes and keeps the answer most matches agree on.
 
     A method without matches is judged by its own confidence; with neither, the first answer counts.
@@ -55,16 +62,7 @@ class Multiscale:
     """
 
     def __init__(self, method: Method) -> None:
-        self.method = method
-        self.info = replace(
-            method.info,
-            name=f"multiscale+{method.info.name}",
-            summary=f"{method.info.summary}, at several sizes of the moving image",
-        )
-
-    def prepare(self, device: str) -> None:
-        """Prepare the inner method."""
-        self.method.prepare(device)
+        super().__init__(method, "multiscale", "at several sizes of the moving image")
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Try every size; the earlier one wins a tie."""
