@@ -20,11 +20,13 @@ def merge_command(
     plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Lay runs on the same pairs together, or say why they cannot be compared.
+    """Lay runs on the same pairs, or all shards of one run, together, or say why they do not fit.
 
-    Example:
+    Examples:
 
     imedbench merge runs/ours runs/theirs --out runs/leaderboard
+
+    imedbench merge runs/fire-*-of-8 --out runs/fire
     """
     from imedbench.analysis.run import open_run
     from imedbench.cli.score import show_run

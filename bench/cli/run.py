@@ -81,6 +81,10 @@ def run_command(
         str, typer.Option(help="Outcomes to compute again: timeout,out_of_memory …")
     ] = "",
     memory: MemoryOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Part I/N of the pairs, for imedbench merge.", metavar="I/N"),
+    ] = None,
     swapped: Annotated[
         bool,
         typer.Option("--swapped", help="Register each pair both ways, for inverse_consistency."),
@@ -102,13 +106,15 @@ def run_command(
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
     from imedbench.runs.config import RunConfig, default_folder
+    from imedbench.runs.shards import Shard
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
+    part = Shard.parse(shard) if shard else None
     config = RunConfig(
         data=with_weights(data, transfer_weights),
         methods=names(methods),
-        out=out or default_folder(data),
+        out=out or default_folder(data, part),
         splits=SPLITS if split is SplitChoice.BOTH else (cast(Split, split.value),),
         subset=subset.value,
         limit=limit,
@@ -123,6 +129,7 @@ def run_command(
         swapped=swapped,
         retry=outcomes(retry),
         memory_gib=memory,
+        shard=part,
     )
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
     _run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from imedbench.core.registry import DATASETS
 from imedbench.core.types import Outcome, Split
 from imedbench.runs.environment import device_name
 from imedbench.runs.files import write_atomically
+from imedbench.runs.shards import Shard
 
 FILE = "run.json"
 Subset = Literal["all", "train", "test"]
@@ -45,6 +47,7 @@ class RunConfig:
         swapped: whether to register every pair the other way round as well.
         retry: outcomes whose rows are computed again, beside those that are no answers.
         memory_gib: most memory a worker may take; None for nearly all the machine has.
+        shard: which part of the pairs to run; None for all of them.
     """
 
     data: str
@@ -64,19 +67,28 @@ class RunConfig:
     swapped: bool = False
     retry: frozenset[Outcome] = frozenset()
     memory_gib: float | None = None
+    shard: Shard | None = None
 
 
-def default_folder(data: str) -> Path:
+def default_folder(data: str, shard: Shard | None = None) -> Path:
     """Tell where a run of a data set goes if nobody says.
+
+    Args:
+        data: spec or path of the data set.
+        shard: part of the pairs, for a folder of its own.
 
     Example:
         >>> str(default_folder("synthetic:level=hard"))
         'runs/synthetic-level-hard'
+        >>> str(default_folder("synthetic", Shard(2, 8)))
+        'runs/synthetic-2-of-8'
     """
     path = Path(data).resolve()
     if path.exists():
-        return Path("runs") / (path.parent.name if path.is_file() else path.name)
-    return Path("runs") / re.sub(r"[^A-Za-z0-9.]+", "-", data).strip("-")
+        name = path.parent.name if path.is_file() else path.name
+    else:
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", data).strip("-")
+    return Path("runs") / (f"{name}-{shard.number}-of-{shard.of}" if shard else name)
 
 
 def has_drifted(config: RunConfig, dataset: Dataset) -> bool:
@@ -88,6 +100,8 @@ def has_drifted(config: RunConfig, dataset: Dataset) -> bool:
         ConfigDrift: when they may not: names the setting, both values and the ways out.
     """
     stored = read_run(config.out)["config"] if (config.out / FILE).is_file() else {}
+    if stored:
+        stored.setdefault("shard", None)
     for name, now in fixed_settings(config, dataset).items():
         before = stored.get(name, now)
         if before != now and not config.recompute:
@@ -113,6 +127,7 @@ def fixed_settings(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         "processor": device_name(config.device),
         "threads": config.threads,
         "timeout_s": config.timeout_s,
+        "shard": str(config.shard) if config.shard else None,
     }
 
 
@@ -129,13 +144,32 @@ def data_identity(data: str) -> str:
     return str(PluginSpec(spec.name, options))
 
 
-def write_run(config: RunConfig, dataset: Dataset, provenance: dict[str, Any]) -> None:
-    """Write ``run.json``: the settings, and on what machine and software they were used."""
-    before = read_run(config.out)["plugins"] if (config.out / FILE).is_file() else []
+def write_run(
+    config: RunConfig,
+    dataset: Dataset,
+    provenance: dict[str, Any],
+    *,
+    pairs: str = "",
+    code: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``run.json``: the settings, and on what machine and software they were used.
+
+    Args:
+        config: the settings.
+        dataset: the opened data set.
+        provenance: of the machine and the software.
+        pairs: digest of which pairs all shards together cover.
+        code: hash of the source of each method.
+    """
+    before = read_run(config.out) if (config.out / FILE).is_file() else {"plugins": []}
     content = {
         "config": fixed_settings(config, dataset),
-        "plugins": sorted({*before, *(os.path.abspath(plugin) for plugin in config.plugins)}),
+        "plugins": sorted(
+            {*before["plugins"], *(os.path.abspath(plugin) for plugin in config.plugins)}
+        ),
         "provenance": provenance,
+        "pairs": pairs,
+        "code": {**before.get("code", {}), **(code or {})},
     }
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     write_atomically(config.out / FILE, text.encode())
@@ -171,6 +205,7 @@ class _Settings(msgspec.Struct):
     timeout_s: float
     subset: Subset = "all"
     limit: int | None = None
+    shard: str | None = None
 
 
 class _Content(msgspec.Struct):
@@ -179,6 +214,8 @@ class _Content(msgspec.Struct):
     config: _Settings
     plugins: list[str]
     provenance: dict[str, Any]
+    pairs: str = ""
+    code: dict[str, str] = {}
 
 
 def offered_splits(

@@ -1,4 +1,4 @@
-"""Several runs on the same pairs as one, if what they hold can be compared."""
+"""Several runs on the same pairs as one, or the shards of one run, if they belong together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from imedbench.core.errors import BadInput
 from imedbench.runs.config import FILE, read_run
 from imedbench.runs.files import DIAGNOSTICS, write_atomically
+from imedbench.runs.shards import check_shards
 from imedbench.runs.store import Store
 
 #: Settings that change what a row means; the last ones only what its latency means.
@@ -21,66 +22,101 @@ _SAME_MACHINE = ("device", "processor", "threads")
 
 
 def merge_runs(folders: Sequence[Path], out: Path, *, latency: bool = True) -> None:
-    """Copy the rows of several runs into one folder.
+    """Copy the rows of several runs, or of all shards of one run, into one folder.
 
     Args:
-        folders: of the runs, at least two.
+        folders: of the runs, at least two, in the order of their methods; of shards in any order.
         out: a new folder.
         latency: whether times are kept; without, runs of different machines can be merged.
 
     Raises:
         BadInput: when the runs are not of the same pairs, settings, metric versions or machine, or
-            two of them have a method of one name; nothing is written then.
+            two of them have a method of one name; when the shards are not all those of one run;
+            nothing is written then.
     """
-    if len(folders) < 2:
-        raise BadInput("merge needs two runs or more")
     if (out / FILE).exists():
         raise BadInput(f"{out}: holds a run already; give a new --out")
     with ExitStack() as stack:
         stores = [stack.enter_context(closing(Store(folder))) for folder in folders]
         settings = [read_run(folder) for folder in folders]
-        _check(folders, settings, stores, latency=latency)
+        shards = any(run["config"].get("shard") for run in settings)
+        if shards:
+            check_shards(folders, settings)
+        elif len(folders) < 2:
+            raise BadInput("merge needs two runs or more")
+        _check_settings(folders, settings, latency=latency)
+        (_check_parts if shards else _check_runs)(folders, stores)
+        _check_versions(folders, stores)
         merged = stack.enter_context(closing(Store(out, create=True)))
         for folder, store in zip(folders, stores, strict=True):
             _copy(store, merged, latency=latency)
             if (folder / DIAGNOSTICS).is_dir():
                 shutil.copytree(folder / DIAGNOSTICS, out / DIAGNOSTICS, dirs_exist_ok=True)
         plugins = sorted({plugin for run in settings for plugin in run["plugins"]})
-        content = {**settings[0], "plugins": plugins, "merged": [f.name for f in folders]}
+        content = {
+            **settings[0],
+            "config": {**settings[0]["config"], "shard": None},
+            "plugins": plugins,
+            "merged": [f.name for f in folders],
+        }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         write_atomically(out / FILE, text.encode())
 
 
-def _check(
-    folders: Sequence[Path],
-    settings: Sequence[dict[str, Any]],
-    stores: Sequence[Store],
-    *,
-    latency: bool,
+def _check_settings(
+    folders: Sequence[Path], settings: Sequence[dict[str, Any]], *, latency: bool
 ) -> None:
-    first, base = folders[0], stores[0]
-    names = (*_SAME, *(_SAME_MACHINE if latency else ()))
-    content, versions, taken = _content(base), _versions(base), set(base.methods())
-    for folder, run, store in zip(folders[1:], settings[1:], stores[1:], strict=True):
-        for name in names:
+    for folder, run in zip(folders[1:], settings[1:], strict=True):
+        for name in (*_SAME, *(_SAME_MACHINE if latency else ())):
             here, there = settings[0]["config"].get(name), run["config"].get(name)
             if here != there:
                 hint = "; or leave times out by --no-latency" if name in _SAME_MACHINE else ""
-                raise BadInput(f"{folder}: {name} is {there}, in {first} it is {here}{hint}")
-        other = _content(store)
-        if other != content:
-            what = _first_difference(content, other)
-            raise BadInput(f"{folder}: other pairs than {first}: {what}")
+                raise BadInput(f"{folder}: {name} is {there}, in {folders[0]} it is {here}{hint}")
+
+
+def _check_versions(folders: Sequence[Path], stores: Sequence[Store]) -> None:
+    versions: dict[str, str] = {}
+    for folder, store in zip(folders, stores, strict=True):
         for metric, version in _versions(store).items():
             if versions.setdefault(metric, version) != version:
                 raise BadInput(
-                    f"{folder}: {metric} is of version {version}, in {first} of"
+                    f"{folder}: {metric} is of version {version}, in {folders[0]} of"
                     f" {versions[metric]}; imedbench score brings both up to date"
                 )
+
+
+def _check_runs(folders: Sequence[Path], stores: Sequence[Store]) -> None:
+    """The same pairs, other methods."""
+    content, taken = _content(stores[0]), set(stores[0].methods())
+    for folder, store in zip(folders[1:], stores[1:], strict=True):
+        other = _content(store)
+        if other != content:
+            what = _first_difference(content, other)
+            raise BadInput(f"{folder}: other pairs than {folders[0]}: {what}")
         twice = taken & set(store.methods())
         if twice:
             raise BadInput(f"{folder}: {min(twice)} is in an earlier run too")
         taken |= set(store.methods())
+
+
+def _check_parts(folders: Sequence[Path], stores: Sequence[Store]) -> None:
+    """Other pairs, the same methods: by name, version and weights."""
+    methods = stores[0].methods()
+    taken: dict[tuple[str, str], Path] = {}
+    for folder, store in zip(folders, stores, strict=True):
+        other = store.methods()
+        for spec in {**methods, **other}:
+            if spec not in methods or spec not in other:
+                there = folder if spec in methods else folders[0]
+                raise BadInput(f"{there}: has not begun {spec}; run it again, with all methods")
+            if methods[spec] != other[spec]:
+                raise BadInput(f"{folder}: its {spec} is another than that of {folders[0]}")
+        for ref in store.pairs():
+            if taken.setdefault((ref.split, ref.pair_id), folder) != folder:
+                raise BadInput(
+                    f"{folder}: {ref.pair_id} is in {taken[ref.split, ref.pair_id]} too; the data"
+                    " set has changed, run both into new folders"
+                )
 
 
 def _content(store: Store) -> dict[tuple[str, str], str]:
@@ -104,7 +140,7 @@ def _versions(store: Store) -> dict[str, str]:
 
 
 def _copy(store: Store, merged: Store, *, latency: bool) -> None:
-    merged.set_pairs(store.pairs())
+    merged.set_pairs(store.pairs(), store.positions())
     hashes = store.hashes()
     for ref in store.pairs():
         if (ref.split, ref.pair_id) in hashes:

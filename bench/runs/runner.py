@@ -26,6 +26,7 @@ from imedbench.runs.hashing import prediction_key, seed_for
 from imedbench.runs.packages import code_hash, with_package
 from imedbench.runs.pairs import KeptPairs, PairIndex
 from imedbench.runs.rows import Prediction
+from imedbench.runs.shards import pairs_digest
 from imedbench.runs.store import Store
 from imedbench.runs.wire import WorkerSettings
 from imedbench.runs.worker import Worker
@@ -49,9 +50,7 @@ def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -
     """
     progress = progress or NullProgress()
     methods = {method.spec: method for method in map(look_up, config.methods)}
-    refs = [ref for split in config.splits for ref in wanted(config, dataset.refs(split))]
-    if not refs:
-        raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
+    plan = _Plan(config, dataset)
     drifted = has_drifted(config, dataset)
     with closing(Store(config.out, create=True)) as store, store.only_writer():
         if drifted:
@@ -59,15 +58,17 @@ def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -
         elif config.recompute:
             store.forget_pairs()
         factories = [method.factory for method in methods.values()]
-        write_run(config, dataset, provenance(config.device, config.threads, factories))
-        store.set_pairs(refs)
+        machine = provenance(config.device, config.threads, factories)
+        code = {method.spec: method.code for method in methods.values()}
+        write_run(config, dataset, machine, pairs=pairs_digest(plan.whole), code=code)
+        store.set_pairs(plan.refs, plan.positions)
         pairs = dataset if isinstance(dataset, KeptPairs) else KeptPairs(dataset)
         index = PairIndex(store, pairs)
-        progress.begin(len(methods) * len(refs) * (1 + config.swapped))
+        progress.begin(len(methods) * len(plan.refs) * (1 + config.swapped))
         with _asked_to_stop() as stop:
             for method in methods.values():
                 progress.method(method.spec)
-                _MethodRun(config, index, method, progress, stop).run(refs)
+                _MethodRun(config, index, method, progress, stop).run(plan.refs)
         if stop.is_set():
             raise KeyboardInterrupt
 
@@ -111,9 +112,32 @@ def look_up(text: str) -> MethodHandle:
     return MethodHandle(str(spec), factory, code_hash(factory), info)
 
 
-def wanted(config: RunConfig, refs: Sequence[PairRef]) -> list[PairRef]:
-    """Return the pairs of one split that the settings leave."""
-    return [r for r in refs if config.subset in ("all", r.subset)][: config.limit]
+class _Plan:
+    """Which pairs a run is to cover.
+
+    Args:
+        config: the settings.
+        dataset: the opened data set.
+
+    Raises:
+        BadInput: when the settings leave none.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
+        self.whole: list[PairRef] = []
+        self.positions: list[int] = []
+        for split in config.splits:
+            refs = [r for r in dataset.refs(split) if config.subset in ("all", r.subset)]
+            positions = list(range(len(self.whole), len(self.whole) + len(refs[: config.limit])))
+            self.whole += refs[: config.limit]
+            # Split by split: pairs that are added at the end leave the others where they are.
+            self.positions += config.shard.take(positions) if config.shard else positions
+        self.refs = [self.whole[position] for position in self.positions]
+        if not self.whole:
+            raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
+        if not self.refs:
+            n = len(self.whole)
+            raise BadInput(f"--shard {config.shard}: no pair is left for it, there are {n} in all")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, astuple, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,15 +69,20 @@ class Store:
 
     # What a run is meant to cover
 
-    def set_pairs(self, refs: Iterable[PairRef]) -> None:
-        """Add the pairs that the run covers, or bring what is known of them up to date."""
+    def set_pairs(self, refs: Iterable[PairRef], positions: Iterable[int] | None = None) -> None:
+        """Add the pairs that the run covers, or bring what is known of them up to date.
+
+        Args:
+            refs: the pairs.
+            positions: where each comes in the whole run, if these are a shard of it.
+        """
         changes = "subset, group_name, fixed_modality, moving_modality, note, category, position"
         updates = ", ".join(f"{name} = excluded.{name}" for name in changes.split(", "))
         with self._db:
             self._db.executemany(
                 f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
-                ((*astuple(ref), i) for i, ref in enumerate(refs)),
+                ((*astuple(ref), i) for i, ref in zip(positions or count(), refs, strict=False)),
             )
 
     def forget_pairs(self) -> None:
@@ -95,6 +101,11 @@ class Store:
         """Return the pairs the run covers, split by split in the data set's order."""
         rows = self._db.execute("SELECT * FROM pairs ORDER BY split, position")
         return [PairRef(*tuple(row)[:_REF_COLUMNS]) for row in rows]
+
+    def positions(self) -> list[int]:
+        """Return where each of `pairs` comes in the whole run."""
+        query = "SELECT position FROM pairs ORDER BY split, position"
+        return [position for (position,) in self._db.execute(query)]
 
     def hashes(self) -> dict[tuple[Split, str], PairHashes]:
         """Say what is known of the content of the pairs, by (split, pair id)."""
