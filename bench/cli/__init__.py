@@ -19,6 +19,7 @@ from imedbench.cli import (
     report,
     run,
     score,
+    show_row,
     sweep,
     train,
 )
@@ -28,7 +29,6 @@ app = typer.Typer(
     help="Which registration method should I trust on my multi-modal retinal images?",
     epilog="Start with: imedbench run",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,6 +55,7 @@ def _root(
 
 app.command("run")(run.run_command)
 app.command("score")(score.score_command)
+app.command("show")(show_row.show_command)
 app.command("report")(report.report_command)
 app.command("view")(report.view_command)
 app.command("export")(export.export_command)

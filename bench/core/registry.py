@@ -71,6 +71,10 @@ class Registry:
         """Return every known name, sorted; imports nothing."""
         return sorted({*self._factories, *self._entry_points})
 
+    def modules(self) -> set[str]:
+        """Name the modules of the plugins that have registered themselves so far."""
+        return {factory.__module__ for factory in self._factories.values()}
+
     def factory(self, name: str) -> Callable[..., Any]:
         """Return the class or function registered under a name, imported now if need be.
 

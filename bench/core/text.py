@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
-
 MAX_TEXT = 500  # characters of a reason: more is no reason but a log
 
 
@@ -22,10 +19,3 @@ def as_text(value: object, limit: int = MAX_TEXT) -> str:
     text = text.encode(errors="replace").decode()
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def describe(error: BaseException) -> str:
-    """Name an exception with its text and the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" at {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
-    return f"{type(error).__name__}: {as_text(error)}{where}"

@@ -12,12 +12,14 @@ import numpy as np
 from imedbench.core.arrays import Mask, Pixels
 from imedbench.core.errors import ContractError, Declined
 from imedbench.core.stages import Clock, WallClock, collect_stages
-from imedbench.core.text import as_text, describe
+from imedbench.core.text import as_text
 from imedbench.core.transforms import Transform
 from imedbench.core.types import Diagnostics, Image, Matches, Method, Outcome, Registration
 from imedbench.runs.environment import seed_everything
+from imedbench.runs.plugin_source import describe, write_trace
 from imedbench.runs.validity import check_transform, own_kind
 
+TRACEBACK = "traceback"  # name of the detail that holds a crash's
 MAX_DETAILS = 1000  # values; a row is read whole for every table
 MAX_PICTURE = 1 << 27  # values: three channels of a picture of 6,500×6,500 px
 
@@ -100,7 +102,7 @@ def call_method(
 
 
 def failed_call(error: BaseException, doing: str = "") -> CallResult:
-    """Say what became of a call that raised.
+    """Say what became of a call that raised; a crash keeps its traceback in the details.
 
     Args:
         error: what it raised.
@@ -109,7 +111,8 @@ def failed_call(error: BaseException, doing: str = "") -> CallResult:
     if isinstance(error, Declined):
         return CallResult(Outcome.SKIPPED, as_text(error))
     outcome = Outcome.OUT_OF_MEMORY if _lacks_memory(error) else Outcome.CRASH
-    return CallResult(outcome, as_text(f"{doing} {describe(error)}" if doing else describe(error)))
+    reason = as_text(f"{doing} {describe(error)}" if doing else describe(error))
+    return CallResult(outcome, reason, details={TRACEBACK: write_trace(error)})
 
 
 def judge(answer: Any, fixed: Image, moving: Image) -> CallResult:

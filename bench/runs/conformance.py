@@ -6,7 +6,6 @@ import contextlib
 import io
 import re
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,9 @@ from imedbench.runs.known_motion import (
 )
 from imedbench.runs.plugin_source import (
     describe_kind,
-    find_own_line,
-    find_source,
+    quote_line,
     read_documentation,
+    write_trace,
 )
 from imedbench.runs.side_effects import watch_side_effects
 
@@ -80,7 +79,6 @@ class _Checker:
     def __init__(self, name: str, seconds: float) -> None:
         self.report, self.seconds = Report(name), seconds
         self.factory = METHODS.factory(name.split(":")[0])
-        self.file = find_source(self.factory)
 
     def run(self) -> None:
         """Set up, then check after check; the first two decide whether the others make sense."""
@@ -214,8 +212,7 @@ class _Checker:
         text = f"{type(error).__name__}: {as_text(error)}"
         if re.search(r"'Image' object|Expected Ptr<cv::UMat>|dtype\('O'\)|bad argument.*src", text):
             text = f"{text}; {_NOT_AN_ARRAY}"
-        trace = "".join(traceback.format_exception(error))
-        self._fault(check, text, find_own_line(error, self.file), trace)
+        self._fault(check, text, quote_line(error), write_trace(error))
 
     def _fault(self, check: str, text: str, line: str = "", trace: str = "") -> None:
         fault = Fault(check, text, line, trace)

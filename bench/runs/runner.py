@@ -15,7 +15,7 @@ from imedbench.core.errors import BadInput, ConfigDrift, Declined, ImedbenchErro
 from imedbench.core.options import PluginSpec
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METHODS
-from imedbench.core.text import as_text, describe
+from imedbench.core.text import as_text
 from imedbench.core.types import MethodInfo, Outcome
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.config import RunConfig, has_drifted, write_run
@@ -25,6 +25,7 @@ from imedbench.runs.files import log_file, save_diagnostics
 from imedbench.runs.hashing import prediction_key, seed_for
 from imedbench.runs.packages import code_hash, with_package
 from imedbench.runs.pairs import KeptPairs, PairIndex
+from imedbench.runs.plugin_source import describe
 from imedbench.runs.rows import Prediction
 from imedbench.runs.shards import pairs_digest
 from imedbench.runs.store import Store

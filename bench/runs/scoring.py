@@ -13,11 +13,12 @@ from imedbench.core.errors import BadEnvironment
 from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselReader
 from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.registry import METRICS
-from imedbench.core.text import as_text, describe
+from imedbench.core.text import as_text
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair, Outcome
 from imedbench.runs.imports import GIVEN
 from imedbench.runs.pairs import KeptPairs, PairIndex
+from imedbench.runs.plugin_source import describe
 from imedbench.runs.rows import Prediction, Score
 from imedbench.runs.store import Store
 
