@@ -58,6 +58,7 @@ def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             "kind": "protocol",
             "summary": rule.summary,
             "source": rule.source,
+            **({"caveat": rule.caveat} if rule.caveat else {}),
             "excluded": left_out,
             "needs_landmarks": rule.needs_landmarks,
         }, []

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from imedbench.analysis.best import HEADLINE
-from imedbench.analysis.published import counterpart, published
+from imedbench.analysis.published import counterpart
 from imedbench.analysis.risk import risk_coverage, silently_wrong
 from imedbench.analysis.run import Run
 from imedbench.core.arrays import plain
@@ -66,7 +66,6 @@ def write_page(run: Run, folder: Path, progress: Progress) -> Path:
         n_pairs=table[["split", "pair_id"]].drop_duplicates().shape[0],
         wrong_note=WRONG_NOTE,
         counterpart=counterpart,
-        published=[p for s in charts for p in published(run.dataset.info.name, str(s))],
         data=_script_safe(data),
         style=_asset("page.css"),
         scripts=[_asset("plotly-basic.min.js"), *map(_asset, _SCRIPTS)],

@@ -12,6 +12,7 @@ import pandas as pd
 from imedbench.analysis.best import HEADLINE, SplitResult, judge_split
 from imedbench.analysis.protocols import PROTOCOLS
 from imedbench.analysis.protocols.collect import protocol_ranks
+from imedbench.analysis.published import published
 from imedbench.analysis.run import Run
 from imedbench.analysis.tables import (
     failure_reasons,
@@ -106,6 +107,7 @@ def report_content(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "ranks": {split: found for split, found in ranks.items() if found is not None},
         "others": [metric_info(m) for m in metric_names(table) if m not in seen],
         "protocols": PROTOCOLS,
+        "published": [p for s in splits for p in published(run.dataset.info.name, s.split)],
         "provenance": run.settings["provenance"],
         "settings": _settings(run.settings["config"]),
     }

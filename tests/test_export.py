@@ -92,10 +92,30 @@ def test_charts_are_files_for_a_paper(cli: Cli, finished: Path, folder: Path, ki
         assert read_image(out / "multi-modal-cumulative.png").size[0] == 1920
 
 
-def test_parquet_is_written_or_says_what_it_needs(cli: Cli, finished: Path, folder: Path) -> None:
-    ended = cli("export", finished, "--format", "parquet", "--out", folder / "parquet")
-    if ended.code == 0:
-        assert len(pd.read_parquet(folder / "parquet" / "rows.parquet")) == 8
-    else:
-        assert ended.code == 2
-        assert ended.err == "error: parquet needs pyarrow: pip install 'imedbench[parquet]'\n"
+@pytest.mark.parametrize("name", ["rows", "summary"])
+def test_parquet_holds_what_the_csv_holds(
+    cli: Cli, finished: Path, folder: Path, name: str
+) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    for kind in ("parquet", "csv"):
+        ended = cli("export", finished, "--format", kind, "--out", folder / f"same-{kind}")
+        assert ended.code == 0, ended.err
+    table = pd.read_parquet(folder / "same-parquet" / f"{name}.parquet")
+    text = pd.read_csv(folder / "same-csv" / f"{name}.csv")
+    assert (table["schema"] == 1).all()
+    assert list(table.columns) == list(text.columns)
+    for column in text:
+        same = zip(table[column], text[column], strict=True)
+        assert all(a == b or (pd.isna(b) and (pd.isna(a) or a == "")) for a, b in same), column
+
+
+def test_parquet_without_its_library_says_what_it_needs(
+    cli: Cli, finished: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*_: Any, **__: Any) -> None:
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", without)
+    ended = cli("export", finished, "--format", "parquet", "--out", folder / "none")
+    assert ended.code == 2
+    assert ended.err == "error: parquet needs pyarrow: pip install 'imedbench[parquet]'\n"

@@ -126,6 +126,8 @@ def test_superretina_averages_categories_and_leaves_the_bad_pair_out() -> None:
             "auc_P": 13 / 25,
             "auc_A": 0,
             "mauc": (24 / 50 + 13 / 25) / 3,
+            "mee": (1.5 + 45 + 12) / 3,
+            "mae": (2 + 60 + 14) / 3,
         }
     )
     assert result.count(Grade.ACCEPTABLE) == 2
@@ -134,7 +136,10 @@ def test_superretina_averages_categories_and_leaves_the_bad_pair_out() -> None:
 
 def test_glampoints_counts_every_pair() -> None:
     result = PROTOCOLS["fire-glampoints-v1"].evaluate(FIRE)
-    assert result.figures == pytest.approx({"failed": 0.2, "inaccurate": 0.4, "acceptable": 0.4})
+    rates = {"failed": 0.2, "inaccurate": 0.4, "acceptable": 0.4}
+    assert result.figures == pytest.approx(
+        rates | {"mee": (1.5 + 45 + 12 + 0) / 4, "mae": (2 + 60 + 14 + 0) / 4}
+    )
 
 
 def test_retinaregnet_pools_categories() -> None:
@@ -142,6 +147,13 @@ def test_retinaregnet_pools_categories() -> None:
     # 1.5 at 24 thresholds, 12 at 14 of them, 0 at all 26.
     assert result.figures == pytest.approx({"auc": (24 + 14 + 26) / (5 * 25), "failed": 0.2})
     assert result.grades["S02"] is Grade.REGISTERED
+
+
+def test_flori_sums_thresholds_up_to_a_hundred_pixels() -> None:
+    result = PROTOCOLS["flori-auc-v1"].evaluate(FIRE)
+    # 1.5 at t = 2 … 100, 45 at 56 thresholds, 12 at 89, 0 at all 101.
+    assert result.figures == pytest.approx({"auc": (99 + 56 + 89 + 101) / 500, "failed": 0.2})
+    assert "not available" in PROTOCOLS["flori-auc-v1"].caveat
 
 
 def test_without_categories_there_is_one_area() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,3 +138,22 @@ def test_folders_without_a_usable_database_are_bad_input(tmp_path: Path) -> None
     (tmp_path / "newer.sqlite").rename(tmp_path / "newer" / Store.FILE)
     with pytest.raises(BadInput, match="schema 99"):
         Store(tmp_path / "newer")
+
+
+def test_a_folder_of_the_old_schema_is_refused_and_left_alone(
+    tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    store = Store(tmp_path, create=True)
+    store.close()
+    (tmp_path / "run.json").write_text("{}")
+    with sqlite3.connect(tmp_path / Store.FILE) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    before = (tmp_path / Store.FILE).read_bytes()
+    for create in (False, True):
+        with pytest.raises(BadInput, match=r"schema 2, this one reads 3\); run again into a new"):
+            Store(tmp_path, create=create)
+    ended = cli("merge", tmp_path, tmp_path, "--out", tmp_path / "out")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "schema 2" in ended.err
+    assert (tmp_path / Store.FILE).read_bytes() == before

@@ -17,6 +17,7 @@ class Published:
         figures: by name; None where the source prints a dash.
         source: where it stands.
         year: when it was published.
+        checked: the public text in which the figure was read; empty where none was found.
         ours: the method here that is its counterpart; empty for none.
     """
 
@@ -26,23 +27,29 @@ class Published:
     figures: Mapping[str, float | None]
     source: str
     year: int
+    checked: str = ""
     ours: str = ""
 
 
-_SEED = "Dong, Nie and Wei, Deep Learning Based Medical Image Registration, SUSTech, figs. 16, 17"
+_SEED = "Dong, Nie and Wei, Deep Learning Based Medical Image Registration, SUSTech"
+_GAMORPH = "Liu et al., Progressive Retinal Image Registration, BIBM 2024"
+_README = "the benchmark table of github.com/lyp-deeplearning/awesome-retinal-registration"
+_STUDY = "Dharmaseelan et al., Explor. Digit. Health Technol. 4, 101194"
+_LOG = "GeoFormer.txt of github.com/ThenukaDharmaseelan/image_Registration"
 
 
 def _imed(
     split: str, method: str, ours: str, mse: float | None, rmse: float | None, failures: int
 ) -> Published:
     figures = {"mse": mse, "rmse": rmse, "failures": float(failures), "n": 13.0}
-    return Published(
-        method, "imed", split, figures, f"{_SEED}, tables of figs. 16 and 17", 2022, ours
-    )
+    tables = "the tables of its figs. 16 and 17"
+    return Published(method, "imed", split, figures, _SEED, 2022, tables, ours)
 
 
-def _fire(method: str, name: str, value: float, source: str, year: int) -> Published:
-    return Published(method, "fire", "single-modal", {name: value}, source, year)
+def _fire(
+    method: str, figures: Mapping[str, float], source: str, year: int, checked: str = ""
+) -> Published:
+    return Published(method, "fire", "single-modal", figures, source, year, checked)
 
 
 PUBLISHED: tuple[Published, ...] = (
@@ -52,11 +59,23 @@ PUBLISHED: tuple[Published, ...] = (
     _imed("single-modal", "Our Model", "imed-joint", 0.119, 0.344, 0),
     _imed("single-modal", "SIFT", "sift", 0.138, 0.371, 12),
     _imed("single-modal", "SuperPoint + SuperGlue", "superpoint-superglue", 0.090, 0.300, 3),
-    _fire("SuperRetina", "mauc", 0.757, "Liu et al., SuperRetina, ECCV 2022", 2022),
-    _fire("SuperRetina + GAMorph", "mauc", 0.802, "as its authors report it", 2024),
-    _fire("GeoFormer", "mauc", 0.749, "from its published errors of each pair", 2023),
-    _fire("EyeLiner", "mean landmark error, px", 3.81, "EyeLiner, as its authors report it", 2024),
-    _fire("RetinaRegNet", "mean landmark error, px", 3.12, "Sivaraman et al., RetinaRegNet", 2024),
+    _fire(
+        "SuperRetina",
+        {"mauc": 0.757},
+        "Liu et al., SuperRetina, ECCV 2022; its released code prints 0.762",
+        2022,
+        f"{_README}; the README of github.com/ruc-aimc-lab/SuperRetina",
+    ),
+    _fire("SuperRetina + GAMorph", {"mauc": 0.802}, _GAMORPH, 2024, _README),
+    _fire(
+        "GeoFormer",
+        {"mauc": 0.752, "mauc with P37": 0.749, "mean landmark error with P37, px": 6.10},
+        f"{_STUDY}; areas computed from its errors of each pair",
+        2026,
+        _LOG,
+    ),
+    _fire("EyeLiner", {"mean landmark error, px": 3.81}, "EyeLiner, Ophthalmol. Sci. 2025", 2025),
+    _fire("RetinaRegNet", {"mean landmark error, px": 3.12}, "Sivaraman et al., 2024", 2024),
 )
 
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from imedbench.core.errors import BadEnvironment, BadInput, unusable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3  # raise it with every change of the columns below
 LOCK = ".lock"
 _SCHEMA = """
 CREATE TABLE pairs (

@@ -8,6 +8,7 @@ from imedbench.analysis.protocols.evidence import (
     ProtocolResult,
 )
 from imedbench.analysis.protocols.fire import GLAMPOINTS, LANDMARK_ERROR, RETINAREGNET, SUPERRETINA
+from imedbench.analysis.protocols.flori import FLORI
 from imedbench.analysis.protocols.imed import LAB, SEED
 from imedbench.analysis.protocols.ranks import RankTable, rank_table
 from imedbench.analysis.protocols.success import MEMO, REDFEAT
@@ -24,6 +25,7 @@ PROTOCOLS: dict[str, Protocol] = {
         LANDMARK_ERROR,
         MEMO,
         REDFEAT,
+        FLORI,
     )
 }
 

@@ -116,6 +116,7 @@ class Protocol:
         order_key: the ranking key of those figures, smallest first.
         excluded: pair ids, or parts of them, that never count.
         needs_landmarks: whether every transform must come with landmark errors.
+        caveat: what a reader must know before the figures are quoted; empty for nothing.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Protocol:
     order_key: Callable[[Mapping[str, float]], tuple[float, ...]]
     excluded: tuple[str, ...] = ()
     needs_landmarks: bool = True
+    caveat: str = ""
 
     def evaluate(self, evidence: Sequence[PairEvidence]) -> ProtocolResult:
         """Apply the rule.

@@ -33,7 +33,21 @@ def _category_areas(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> d
         )
         for category in sorted({pair.category for pair in pairs})
     }
-    return grade_rates(grades) | areas | {"mauc": float(np.mean(list(areas.values())))}
+    mauc = float(np.mean(list(areas.values())))
+    return grade_rates(grades) | areas | {"mauc": mauc} | _pair_errors(pairs)
+
+
+def _rates(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> dict[str, float]:
+    return grade_rates(grades) | _pair_errors(pairs)
+
+
+def _pair_errors(pairs: Sequence[PairEvidence]) -> dict[str, float]:
+    """Means over the registered pairs of their median error (MEE) and maximum error (MAE), px."""
+    known = [pair.errors for pair in pairs if pair.errors is not None]
+    return {
+        "mee": float(np.mean([errors.median for errors in known])) if known else np.nan,
+        "mae": float(np.mean([errors.max for errors in known])) if known else np.nan,
+    }
 
 
 def _pooled_area(pairs: Sequence[PairEvidence], grades: Sequence[Grade]) -> dict[str, float]:
@@ -46,7 +60,8 @@ SUPERRETINA = Protocol(
     name="fire-superretina-v1",
     summary=(
         "acceptable: median ≤ 20 px and max ≤ 50 px; mauc: mean over categories of the mean over "
-        "t = 1…25 px of the share of pairs with mean error < t"
+        "t = 1…25 px of the share of pairs with mean error < t; mee, mae: mean over registered "
+        "pairs of the median and of the maximum error, px"
     ),
     source="Liu et al., Semi-supervised keypoint detector and descriptor …, ECCV 2022",
     grade=_grade_inclusive,
@@ -57,10 +72,13 @@ SUPERRETINA = Protocol(
 
 GLAMPOINTS = Protocol(
     name="fire-glampoints-v1",
-    summary="acceptable: median < 10 px and max < 30 px",
+    summary=(
+        "acceptable: median < 10 px and max < 30 px; mee, mae: mean over registered pairs of the "
+        "median and of the maximum error, px"
+    ),
     source="Truong et al., GLAMpoints: greedily learned accurate match points, ICCV 2019",
     grade=_grade_strict,
-    figures=lambda pairs, grades: grade_rates(grades),
+    figures=_rates,
     order_key=lambda figures: (-figures["acceptable"], figures["failed"]),
 )
 
