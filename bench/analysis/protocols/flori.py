@@ -22,8 +22,8 @@ FLORI = Protocol(
     source="Sivaraman et al., RetinaRegNet, 2024: its published evaluation script of FLoRI21",
     caveat=(
         "Read from that script alone: the data set's own paper (Ding et al., IEEE TBME 2022) was"
-        " not available. Thresholds are px of its 3900×3072 images, so that on smaller ones the area"
-        " says little; errors of exactly 0 bring 1.01."
+        " not available. Thresholds are px of its 3900×3072 images, so that on smaller ones the"
+        " area says little; errors of exactly 0 bring 1.01."
     ),
     grade=lambda pair: Grade.FAILED if pair.errors is None else Grade.REGISTERED,
     figures=_figures,
