@@ -1,11 +1,11 @@
-# What a person runs: `make run` and `make test`. What a developer runs: check, bench, format.
+# What a person runs: `make run` and `make test`. What a developer runs: check, docs, bench, format.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_SITE := build/wheel-site
 
-.PHONY: run test soak check bench mutants format install-dev wheel clean
+.PHONY: run test docs soak check bench mutants format install-dev wheel clean
 
 run: $(VENV)/.installed
 	$(VENV)/bin/imedbench run
@@ -38,7 +38,13 @@ check: wheel
 	MYPYPATH=$(WHEEL_SITE) $(VENV)/bin/mypy -p imedbench
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/lint-imports
 
-# The long version of tests/faults: some ten minutes. Its lines belong into docs/reliability.md.
+# The site: build/site/index.html. A dead link or an unknown name fails; nothing is loaded from elsewhere.
+docs: wheel
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(PY) -m typer imedbench.cli utils docs \
+		--name imedbench --title "Command line" --output docs/reference/commands.md
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/zensical build --strict --clean
+
+# The long version of tests/faults: some ten minutes. Its lines belong into docs/explanation/reliability.md.
 soak: wheel
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest tests/faults
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/soak.py
@@ -55,4 +61,4 @@ format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf build dist .cache $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

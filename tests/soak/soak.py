@@ -2,7 +2,7 @@
 
     python tests/soak/soak.py --kills 100 --rows 30000
 
-Prints one line a part, for ``docs/reliability.md``. It ends with 1 at the first difference.
+Prints one line a part, for ``docs/explanation/reliability.md``; a difference ends it with 1.
 """
 
 from __future__ import annotations
