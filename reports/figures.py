@@ -97,13 +97,12 @@ def draw_panels(pictures: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
 
 def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:
     """Write one picture, at most 1,000 px wide."""
-    import cv2
-
     from imedbench.core.images import write_image
+    from imedbench.core.resize import resize
 
-    scale = min(1.0, 1000 / picture.shape[1])
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    write_image(path, small)
+    height, width = picture.shape[:2]
+    scale = min(1.0, 1000 / width)
+    write_image(path, resize(picture, (round(width * scale), max(1, round(height * scale)))))
 
 
 def draw_chart(chart: Chart, path: Path, dpi: int = _DPI) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.polarity import field_of_view, normalise
+from imedbench.core.resize import resize
 from imedbench.core.transforms import Transform, sampling_map, warp_image
 from imedbench.core.transforms.warp import inside, resample
 from imedbench.core.types import Image, Matches
@@ -72,8 +73,8 @@ def draw_matches(fixed: Image, moving: Image, matches: Matches, most: int = 200)
     import cv2
 
     scale = fixed.shape[0] / moving.shape[0]
-    right = cv2.resize(colour(moving), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    canvas = np.ascontiguousarray(np.hstack([colour(fixed), right[: fixed.shape[0]]]))
+    right = resize(colour(moving), (max(1, round(moving.shape[1] * scale)), fixed.shape[0]))
+    canvas = np.ascontiguousarray(np.hstack([colour(fixed), right]))
     order = np.argsort(matches.inliers, kind="stable")
     for i in order[:: max(1, len(order) // most)]:
         a = matches.fixed[i]

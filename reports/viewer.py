@@ -18,6 +18,7 @@ from imedbench.analysis.tables import penalised
 from imedbench.core.arrays import Pixels, plain
 from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
+from imedbench.core.resize import fitted_size, resize
 from imedbench.core.transforms import Transform
 from imedbench.core.types import ImagePair, Matches
 from imedbench.reports.pictures import colour, warped
@@ -183,15 +184,9 @@ def _lines(matches: Matches, scale: float, moving_scale: float) -> list[list[flo
 
 def webp(picture: Pixels, side: int) -> str:
     """Encode a picture, shrunk to a side, for the ``src`` of an image."""
-    scale = min(1.0, side / max(picture.shape[:2]))
-    small = (
-        cv2.resize(picture.astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        if scale < 1
-        else picture
-    )
+    size = picture.shape[1], picture.shape[0]
+    small = resize(picture, fitted_size(size, min(side, max(size))))
     pixels = np.ascontiguousarray(small[..., ::-1] if small.ndim == 3 else small)
-    if pixels.dtype == np.bool_:
-        pixels = pixels.astype(np.uint8) * 255
     _, data = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])
     return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
 

@@ -89,6 +89,27 @@ def test_the_same_command_goes_on_and_writes_only_what_lacks(
     assert all(before[p] == time for p, time in after.items())
 
 
+def test_a_part_of_the_pairs_first_and_the_rest_later(
+    scans: Path, tmp_path: Path, cli: Cli
+) -> None:
+    out = tmp_path / "aligned"
+    assert cli("align", scans, "--out", out, *ALIGN, "--limit", 1).code == 0
+    assert [row["pair_id"] for row in rows(out)] == ["07"]
+    first = (out / "images" / "07.png").stat().st_mtime_ns
+    assert cli("align", scans, "--out", out, *ALIGN).code == 0
+    assert {row["pair_id"] for row in rows(out)} == {"07", "eye_b", "z"}
+    assert (out / "images" / "07.png").stat().st_mtime_ns == first
+    lines = [
+        "pair_id,fixed,moving,subset",
+        "a,07_cf.png,07_octa.tif,train",
+        "b,eye_b_cf.png,eye_b_octa.tif,test",
+    ]
+    (scans / "pairs.csv").write_text("\n".join(lines) + "\n")
+    ended = cli("align", scans, "--out", tmp_path / "test", *ALIGN, "--subset", "test")
+    assert ended.code == 0, ended.err
+    assert [row["pair_id"] for row in rows(tmp_path / "test")] == ["b"]
+
+
 def test_nothing_of_the_users_is_overwritten(scans: Path, tmp_path: Path, cli: Cli) -> None:
     out = tmp_path / "mine"
     out.mkdir()
@@ -292,6 +313,29 @@ def test_itk_itself_reads_the_file(transform: Transform, tmp_path: Path) -> None
     points = np.random.default_rng(0).uniform(0, [199, 119], (100, 2))
     found = [read.TransformPoint(point.tolist()) for point in points]
     np.testing.assert_allclose(found, transform.apply(points), atol=2 * TOLERANCE_PX)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Affine([[0.9, 0.1, 3], [-0.1, 1.1, -7]]),
+        Homography([[0.9, 0.1, 3], [-0.1, 1.1, -7], [2e-4, -1e-4, 1]]),
+    ],
+)
+def test_itk_resamples_as_we_do(transform: Transform, tmp_path: Path) -> None:
+    """The written file, read and used by ITK, gives the image that `align` writes."""
+    itk = pytest.importorskip("SimpleITK", reason="comes with imedbench[itk]")
+    moving = scene(2, (110, 140)).astype(np.float32)
+    moving_from_fixed = transform.inverse()
+    (tmp_path / "t.tfm").write_text(to_itk(moving_from_fixed, (200, 120)))
+    read = itk.ReadTransform(str(tmp_path / "t.tfm"))
+    grid = itk.Image(200, 120, itk.sitkFloat32)
+    theirs = itk.Resample(itk.GetImageFromArray(moving), grid, read, itk.sitkLinear, -1.0)
+    found = itk.GetArrayFromImage(theirs)
+    ours = warp_image(moving, moving_from_fixed, (120, 200))
+    inside = cv2.erode((found >= 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert inside.mean() > 0.3
+    assert np.abs(found - ours)[inside].max() < 1.5, "of 255"
 
 
 # Folders of files

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from imedbench.cli.options import (
+    MAX_PROCESSES,
     AcceptOption,
     DeviceOption,
     ForceOption,
     JsonOption,
     PluginsOption,
+    SubsetChoice,
     TimeoutOption,
     check_device,
     load_plugins,
@@ -33,7 +35,11 @@ def align_command(
     method: Annotated[str, typer.Option("--method", "-m", help="NAME or NAME:OPTION=VALUE.")] = (
         "imed"
     ),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    subset: Annotated[
+        SubsetChoice, typer.Option(help="Pairs marked train or test, or all of them.")
+    ] = SubsetChoice.ALL,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many pairs.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Processes.")] = 1,
     device: DeviceOption = "cpu",
     timeout: TimeoutOption = 60.0,
     force: ForceOption = False,
@@ -68,6 +74,8 @@ def align_command(
         methods=(method,),
         out=out,
         splits=SPLITS,
+        subset=subset.value,
+        limit=limit,
         device=check_device(device),
         workers=workers,
         timeout_s=timeout,

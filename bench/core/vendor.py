@@ -1,29 +1,18 @@
 """Exports of OCT devices: the fundus image, and the scan seen from above.
 
-Heidelberg's ``.vol`` and ``.e2e`` and Topcon's ``.fda`` files are read by eyepy, which comes with
-``pip install 'imedbench[vendor]'``; ``.fda`` needs ``oct-converter`` beside it.
+Heidelberg's ``.vol`` and ``.e2e`` files are read by eyepy, which comes with
+``pip install 'imedbench[vendor]'``; Topcon's ``.fda`` files need no further package.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from imedbench.core.decoding import Picture
 from imedbench.core.errors import BadInput
-from imedbench.core.resize import resize
+from imedbench.core.oct_scans import Export
 
-if TYPE_CHECKING:
-    from eyepy import EyeVolume
-
-READERS = {
-    ".vol": "import_heyex_vol",
-    ".e2e": "import_heyex_e2e",
-    ".fda": "import_topcon_fda",
-}
-FUNDUS, EN_FACE = 1, 2  # pages
+_LISTED = 6  # scans that a message names
 
 
 def read_export(path: Path, file: Path, page: int | None) -> Picture:
@@ -31,46 +20,47 @@ def read_export(path: Path, file: Path, page: int | None) -> Picture:
 
     Args:
         path: for messages.
-        file: with one of the endings of `READERS`.
-        page: 1 for the fundus image, 2 for the mean of the OCT volume along its depth, with the
-            lines of the scan put as far apart as they were on the retina.
+        file: with the ending ``.vol``, ``.e2e`` or ``.fda``.
+        page: 1 for the fundus image of the first scan, 2 for the mean of its OCT volume along the
+            depth, with the lines as far apart as they were on the retina; 3 and 4 for the second
+            scan, and so on.
 
     Raises:
         BadInput: when eyepy is not installed, the file cannot be read or no page is named.
     """
-    if page not in (FUNDUS, EN_FACE):
-        raise BadInput(
-            f"{path}: say which image, {file.name}#1 for the fundus image or {file.name}#2 for the"
-            " OCT seen from above"
-        )
     try:
-        from eyepy import io
+        export = _opened(file)
+        if page is None or not 1 <= page <= 2 * len(export.scans):
+            raise BadInput(f"say which image: {_listed(file.name, export)}")
+        read = export.fundus if page % 2 else export.above
+        return read((page - 1) // 2)
     except ModuleNotFoundError as error:
         raise BadInput(
             f"{path}: exports of OCT devices need one more package: pip install 'imedbench[vendor]'"
         ) from error
-    try:
-        volume: EyeVolume = getattr(io, READERS[file.suffix.lower()])(file)
-        return _fundus(volume) if page == FUNDUS else _en_face(volume)
-    except ImportError as error:  # eyepy says which package reads this kind
-        raise BadInput(f"{path}: {' '.join(str(error).split())}") from error
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     except Exception as error:  # what a device writes, and what of it is damaged, fails in any way
         first = (str(error).splitlines() or [repr(error)])[0]
         raise BadInput(f"{path}: not an export that can be read ({first})") from error
 
 
-def _fundus(volume: EyeVolume) -> Picture:
-    um = 1000 * float(volume.localizer.scale_x)
-    return Picture(np.asarray(volume.localizer.data), "fundus image of an OCT export", None, um)
+def _opened(file: Path) -> Export:
+    kind = file.suffix.lower()
+    if kind == ".fda":
+        from imedbench.core.topcon import FdaExport
+
+        return FdaExport(file)
+    from imedbench.core.heidelberg import E2eExport, VolExport
+
+    return VolExport(file) if kind == ".vol" else E2eExport(file)
 
 
-def _en_face(volume: EyeVolume) -> Picture:
-    lines, _, width = volume.shape
-    seen = np.asarray(volume.data, np.float32).mean(axis=1)
-    first, last = (volume.meta["bscan_meta"][n]["start_pos"][1] for n in (0, -1))
-    if first > last:  # the device scanned upwards
-        seen = seen[::-1]
-    um = 1000 * float(volume.scale_x)
-    height = max(1, round(lines * float(volume.scale_z) / float(volume.scale_x)))
-    note = f"OCT seen from above, {lines} lines stretched to {height} px"
-    return Picture(resize(np.ascontiguousarray(seen), (width, height)), note, None, um)
+def _listed(name: str, export: Export) -> str:
+    scans = export.scans
+    told = []
+    for n, scan in enumerate(scans[:_LISTED]):
+        above = f", {name}#{2 * n + 2} for the OCT seen from above" if scan.lines else ""
+        told.append(f"{name}#{2 * n + 1} for the fundus image{above} ({scan})")
+    more = f"; and {len(scans) - _LISTED} scans more" if len(scans) > _LISTED else ""
+    return "; ".join(told) + more

@@ -100,18 +100,25 @@ def remove_all_files(run: Path) -> None:
 
 
 def load_matches(run: Path, key: str) -> Matches | None:
-    """Return the matches of a row, if it has any."""
+    """Return the matches of a row, if it has any.
+
+    They are only shown, nothing is computed from them: a damaged file counts as none.
+    """
     path = run / DIAGNOSTICS / key / _MATCHES
-    if not path.is_file():
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            return Matches(stored["moving"], stored["fixed"], stored["inliers"])
+    except Exception:  # there is none, or a torn archive, which may fail in any way
         return None
-    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-        return Matches(stored["moving"], stored["fixed"], stored["inliers"])
 
 
 def load_pictures(run: Path, key: str) -> dict[str, NDArray[np.uint8]]:
-    """Return the pictures of a row by name, RGB or grey."""
-    files = sorted((run / DIAGNOSTICS / key).glob("*.png"))
-    return {file.stem: read_image(file).pixels for file in files}
+    """Return the pictures of a row by name, RGB or grey; damaged ones are left out."""
+    found = {}
+    for file in sorted((run / DIAGNOSTICS / key).glob("*.png")):
+        with suppress(BadInput):
+            found[file.stem] = read_image(file).pixels
+    return found
 
 
 def log_file(run: Path, method: str) -> Path:

@@ -98,6 +98,7 @@ ACTS = {
     "diag_none": Outcome.CRASH,
     "exc_multiline": Outcome.CRASH,
     "diag_nanval": Outcome.OK,
+    "diag_wide": Outcome.OK,
     "stages": Outcome.OK,
     "stdout10": Outcome.OK,
     "random": Outcome.OK,
@@ -142,10 +143,18 @@ def test_reports_and_tables_survive_what_methods_say(
     under_fire: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     out, _ = under_fire
-    report = ended([sys.executable, "-m", "imedbench", "report", str(out)])
-    assert report.returncode in (0, 3), report.stderr
-    page = (out / "report.md").read_text()
-    assert "<script" not in page
+    shutil.copytree(out, out.with_name("shown"))
+    out = out.with_name("shown")
+    for file in (out / "diagnostics").rglob("*.png"):
+        file.write_bytes(file.read_bytes()[:40])  # torn: shown, never computed from
+        break
+    words = [sys.executable, "-m", "imedbench", "report", str(out), "--format", "both"]
+    report = ended(words)
+    assert report.returncode == 3, report.stderr
+    assert "<script" not in (out / "report.md").read_text()
+    page = (out / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "cost $x_{$ too high" in page
     score = ended([sys.executable, "-m", "imedbench", "score", str(out), "--json"])
     json.loads(score.stdout)
 
