@@ -135,6 +135,9 @@ def test_another_answer_replaces_files_only_by_force(scans: Path, tmp_path: Path
     assert ended.code == 2
     assert "--force" in ended.err
     assert (out / "images" / "07.png").read_bytes() == first
+    other = cli("align", scans, "--out", out, *ALIGN, "--timeout", 30)
+    assert other.code == 2
+    assert "or --force to replace them" in other.err
     assert cli("align", scans, "--out", out, "--method", "identity", "--force").code == 0
     assert (out / "images" / "07.png").read_bytes() != first
     assert {row["outcome"] for row in rows(out)} == {"ok"}

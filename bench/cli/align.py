@@ -62,20 +62,17 @@ def align_command(
     from imedbench.core.datasets import open_dataset
     from imedbench.core.types import SPLITS
     from imedbench.reports.qc import write_sheets
-    from imedbench.runs.align import TABLE, align
+    from imedbench.runs.align import TABLE, PartOfPairs, align
     from imedbench.runs.config import RunConfig, offered_splits
-    from imedbench.runs.pairs import KeptPairs
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
-    dataset = KeptPairs(open_dataset(pairs))
+    dataset = PartOfPairs(open_dataset(pairs), subset.value, limit)
     config = RunConfig(
         data=pairs,
         methods=(method,),
         out=out,
         splits=SPLITS,
-        subset=subset.value,
-        limit=limit,
         device=check_device(device),
         workers=workers,
         timeout_s=timeout,

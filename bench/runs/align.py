@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from imedbench.core.arrays import plain
-from imedbench.core.datasets import PairRef
+from imedbench.core.datasets import Dataset, PairRef
 from imedbench.core.decoding import Picture, read_picture
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.progress import Progress
 from imedbench.core.transforms import to_dict
 from imedbench.core.transforms.itk import to_itk
-from imedbench.core.types import Outcome
+from imedbench.core.types import Outcome, Split
 from imedbench.runs.alignment import Alignment, warp_picture
-from imedbench.runs.config import FILE, RunConfig
+from imedbench.runs.config import FILE, RunConfig, Subset
 from imedbench.runs.files import slug
 from imedbench.runs.output import check_target, encode_picture, write_file
 from imedbench.runs.pairs import KeptPairs
@@ -74,6 +74,7 @@ def align(config: RunConfig, pairs: KeptPairs, progress: Progress, *, force: boo
 
     Raises:
         BadInput: when the output folder holds something else, before anything is written.
+        ConfigDrift: when it holds what was made with other settings, and force is not given.
         KeyboardInterrupt: after Ctrl-C, when the pairs in flight are finished and stored.
     """
     out = config.out
@@ -81,7 +82,10 @@ def align(config: RunConfig, pairs: KeptPairs, progress: Progress, *, force: boo
     if out.exists() and not ours and not force and any(out.iterdir()):
         raise BadInput(f"{out}: holds other files; name another --out, or --force")
     config = replace(config, out=out / RUN, recompute=force, diagnostics=False)
-    run(config, pairs, progress)
+    try:
+        run(config, pairs, progress)
+    except ConfigDrift as error:
+        raise ConfigDrift(str(error).replace("--recompute", "--force")) from None
     method = look_up(config.methods[0]).spec
     with closing(Store(config.out)) as store:
         rows = {(row.split, row.pair_id): row for row in store.predictions(method)}
@@ -91,6 +95,25 @@ def align(config: RunConfig, pairs: KeptPairs, progress: Progress, *, force: boo
     done.sort(key=lambda item: item.urgency)
     write_file(out / TABLE, _table(done, method).encode())
     return done
+
+
+class PartOfPairs(KeptPairs):
+    """Some pairs of a data set: the others can be aligned into the same folder later.
+
+    Args:
+        dataset: the one to read from.
+        subset: which pairs, by their mark.
+        limit: at most so many of them; None for all.
+    """
+
+    def __init__(self, dataset: Dataset, subset: Subset, limit: int | None) -> None:
+        super().__init__(dataset)
+        self.subset, self.limit = subset, limit
+
+    def refs(self, split: Split) -> Sequence[PairRef]:
+        """Return the pairs of a split that are asked for."""
+        refs = super().refs(split)
+        return [r for r in refs if self.subset in ("all", r.subset)][: self.limit]
 
 
 class _Writer:
