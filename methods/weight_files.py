@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imedbench.core.errors import BadInput, Declined
 from imedbench.methods.licences import MAGIC_LEAP
+from imedbench.methods.weights import check_finite
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +46,7 @@ class FoundWeights:
             raise BadInput(f"{self.path}: cannot be read as weights: {first}") from error
         if not isinstance(state, dict):
             raise BadInput(f"{self.path}: holds no state dict; save model.state_dict()")
+        check_finite(self.path, state)
         return state
 
 

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from imedbench.core.errors import BadInput
 from imedbench.methods.licences import MAGIC_LEAP, NOTICES
+from imedbench.methods.weights import check_finite
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -119,10 +121,8 @@ def describe(network: Network, weights: str) -> Source:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     beside = _card(path)
     if beside:
-        seen = tuple(beside.get("trained_on", ()))
-        images = tuple(beside.get("training_images", ()))
-        licence = beside.get("licence", UNKNOWN)
-        return Source(licence, seen, images, ours=True, revision=digest[:16])
+        seen, images = beside.trained_on, beside.training_images
+        return Source(beside.licence, seen, images, ours=True, revision=digest[:16])
     return Source(_KNOWN_FILES.get(digest, UNKNOWN), revision=digest[:16])
 
 
@@ -172,11 +172,17 @@ def _existing(weights: str) -> Path:
 
 
 def _from_file(path: Path) -> State:
-    arguments = _card(path).get("arguments")
+    card = _card(path)
+    tensors = _tensors(path)
+    check_finite(path, tensors)
+    return State(tensors, card.arguments if card else None)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return State(_read(path, load_file), arguments)
+        return dict(_read(path, load_file))
     if path.suffix not in {".pth", ".pt"}:
         raise BadInput(f"{path}: not a .pth, .pt or .safetensors file")
     import torch
@@ -184,19 +190,27 @@ def _from_file(path: Path) -> State:
     tensors = _read(path, lambda p: torch.load(p, map_location="cpu", weights_only=True))
     if not isinstance(tensors, dict) or not all(torch.is_tensor(v) for v in tensors.values()):
         raise BadInput(f"{path}: holds no plain state dict of tensors; save model.state_dict()")
-    return State(tensors, arguments)
+    return tensors
 
 
-def _card(path: Path) -> dict[str, Any]:
-    """What the card beside a weight file says; empty without one."""
+class _Beside(msgspec.Struct):
+    """What is read of the card beside a weight file."""
+
+    arguments: dict[str, Any] | None = None
+    trained_on: tuple[str, ...] = ()
+    training_images: tuple[str, ...] = ()
+    licence: str = UNKNOWN
+
+
+def _card(path: Path) -> _Beside | None:
+    """What the card beside a weight file says; None without one."""
     card_path = path.with_suffix(".json")
     if not card_path.is_file():
-        return {}
+        return None
     try:
-        values: dict[str, Any] = json.loads(card_path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return msgspec.json.decode(card_path.read_bytes(), type=_Beside)
+    except (msgspec.MsgspecError, RecursionError, OSError) as error:
         raise BadInput(f"{card_path}: no valid card ({error}); repair or delete it") from None
-    return values
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:

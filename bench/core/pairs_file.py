@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,9 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
 def _mistakes(folder: Path, row: PairRow, first_lines: dict[str, int]) -> Iterable[str]:
     """What is wrong with a row; notes the line of its pair id."""
     yield from (f"{column} is empty" for column in REQUIRED if not row[column])
+    for column in COLUMNS:
+        if any(unicodedata.category(letter) == "Cc" for letter in row[column]):
+            yield f"{column} {row[column]!r} holds a control character such as a line break"
     first = first_lines.setdefault(row["pair_id"], row.line)
     if first != row.line:
         yield f"pair_id {row['pair_id']!r} is already used in line {first}"

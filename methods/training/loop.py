@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,10 +43,24 @@ def train(
 
     Returns:
         The task with the weights that were kept.
+
+    Raises:
+        BadInput: when the data or the devices asked for are not there.
     """
+    _check_devices(config)
     L.seed_everything(config.seed, verbose=False)
     task = build(config, data)
     return fit(task, out, resume=resume, trained_on=task.seen(data), data=task.photographed(data))
+
+
+def _check_devices(config: TrainingConfig) -> None:
+    """Refuse what is not there: the processes of a training would wait for one another for ever."""
+    gpus = 0 if config.accelerator == "cpu" else torch.cuda.device_count()
+    if config.accelerator == "gpu" and not gpus:
+        raise BadInput('accelerator = "gpu": torch finds no GPU here; say "cpu" or "auto"')
+    most, kind = (gpus, "GPUs") if gpus else (os.cpu_count() or 1, "CPU cores")
+    if config.devices > most:
+        raise BadInput(f"devices = {config.devices}: there are {most} {kind} here")
 
 
 def fit(

@@ -123,8 +123,25 @@ def load(name: str, folder: Path = FOLDER) -> nn.Module:
     network: nn.Module = getattr(
         importlib.import_module(f"imedbench.methods.networks.{module}"), kind
     )(**card.arguments)
-    network.load_state_dict(parse(content))
+    tensors = parse(content)
+    check_finite(path, tensors)
+    network.load_state_dict(tensors)
     return network.float().eval()
+
+
+def check_finite(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Refuse weights that a training which ran away has left: with them every answer is noise.
+
+    Args:
+        path: of their file.
+        tensors: by name; what is no tensor of floating-point numbers is left alone.
+
+    Raises:
+        BadInput: naming the first one that holds NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        if getattr(tensor, "is_floating_point", bool)() and not tensor.isfinite().all():
+            raise BadInput(f"{path}: {name} holds NaN or infinity; take an earlier checkpoint")
 
 
 def save(network: nn.Module, card: Card, path: Path) -> None:

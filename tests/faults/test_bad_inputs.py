@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from imedbench.core.datasets import open_dataset
 from imedbench.core.images import write_image
@@ -40,6 +43,18 @@ class Case:
     says: str = ""
     files: dict[str, bytes | str | None] = field(default_factory=dict)
     code: int = 2
+
+
+def safetensors(tensors: dict[str, np.ndarray]) -> bytes:
+    from safetensors.numpy import save
+
+    return save(tensors)
+
+
+def pickled(value: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -251,6 +266,9 @@ def manifests() -> Iterator[Case]:
         "no such landmarks": head + row.replace("0.csv", "gone.csv"),
         "a folder for an image": head + row.replace("0-fixed.png", "."),
         "another subset": "pair_id,fixed,moving,subset\np,0-fixed.png,0-moving.png,some\n",
+        "nul in an id": head + row.replace("p0", "p\0"),
+        "a line break in an id": head + row.replace("p0", '"p\n0"'),
+        "nul in a path": head + row.replace("0-moving", "0\0moving"),
         "spacing no number": "pair_id,fixed,moving,spacing_um\np,0-fixed.png,0-moving.png,x\n",
         "spacing zero": "pair_id,fixed,moving,spacing_um\np,0-fixed.png,0-moving.png,0\n",
         "spacing negative": "pair_id,fixed,moving,spacing_um\np,0-fixed.png,0-moving.png,-1\n",
@@ -561,6 +579,39 @@ def weights() -> Iterator[Case]:
         files: dict[str, bytes | str | None] = {"w/bad.json": card, "w/bad.safetensors": b"x"}
         words = f"{ON_DATA} --methods transfer+sift:transfer_weights={{}}/w/bad"
         yield Case(f"card: {name}", words, files=files)
+    for kind, value in (("nan", np.nan), ("infinite", np.inf)):
+        content = safetensors({"first.weight": np.array([1, value], np.float32)})
+        card = {
+            "architecture": "cyclegan:Generator",
+            "arguments": {"width": 4, "blocks": 1},
+            "task": "cyclegan",
+            "trained_on": [],
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        files = {"w/bad.safetensors": content, "w/bad.json": json.dumps(card)}
+        says = "first.weight holds NaN or infinity"
+        words = f"{ON_DATA} --methods"
+        transfer = f"{words} transfer+sift:transfer_weights={{}}/w/bad.safetensors"
+        yield Case(f"weights: {kind}", transfer, says, files, code=3)
+        points = f"{words} superpoint-mnn:weights={{}}/w/bad.safetensors"
+        yield Case(f"points: {kind}", points, says, files, code=3)
+        lafs = f"{words} aliked-lightglue:weights={{}}/w/bad.pth"
+        state = {"first.weight": torch.tensor([1, value])}
+        yield Case(f"matcher: {kind}", lafs, says, {"w/bad.pth": pickled(state)}, code=3)
+    for name, card_text in {
+        "a list": "[1]",
+        "a number": "1",
+        "wrong types": '{"trained_on": 5}',
+    }.items():
+        content = safetensors({"first.weight": np.zeros(2, np.float32)})
+        files = {"w/bad.safetensors": content, "w/bad.json": card_text}
+        words = f"{ON_DATA} --methods superpoint-mnn:weights={{}}/w/bad.safetensors"
+        yield Case(f"card beside: {name}", words, "bad.json", files)
+    many = "train segmentation --data {}/data --out {}/out --config {}/c.toml"
+    yield Case("training: devices", many, "devices = 99", {"c.toml": "devices = 99"})
+    gpu = {"c.toml": 'accelerator = "gpu"'}
+    if not torch.cuda.is_available():
+        yield Case("training: no gpu", many, "finds no GPU here", gpu)
     settings: dict[str, str | bytes] = {
         "no toml": "x =",
         "an unknown setting": "epoch = 1",
