@@ -1,74 +1,84 @@
-"""Arbicon-Net: a dense, smooth displacement read off a 4-D correlation."""
+"""The registration network alone: correlations of features, a dense and smooth displacement."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from imedbench.core.options import Positive
+from imedbench.core.options import Natural
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
-from imedbench.core.types import Diagnostics, Image, Registration
+from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
+from imedbench.methods.arbicon_report import ReportArbicon
 from imedbench.methods.method_info import dense_info
+from imedbench.methods.network_input import Polarity, even_plane
 
-if TYPE_CHECKING:
-    from imedbench.methods.dense_registration import Square
+WEIGHTS = "joint"
+STEPS = 2  # local steps
 
-WEIGHTS = "arbicon"
-Polarity = Literal["bright", "as-is"]
+Network = Literal["coarse-to-fine", "report"]
 
 
 @METHODS.register("arbicon")
 class Arbicon:
-    """Arbicon-Net trained on warped views of retinas.
+    """The registration part of the joint network, from the images as they are.
 
-    ``transfer+arbicon`` shows it fake OCTA, ``vessel+arbicon`` vessel maps, as the report tried.
+    It always answers: no other starts are tried and nothing is withheld. ``transfer+arbicon`` shows
+    it fake OCTA, ``vessel+arbicon`` vessel maps, as the report tried.
 
     Args:
-        passes: how often the network runs, each time on what it left the time before; 1 is the
-            paper's.
+        network: ``report`` is Arbicon-Net as it was published, which regresses the displacement at
+            one level.
+        passes: local steps, or how often the report's network runs; 0 for what suits it, 2 and 1.
         polarity: ``bright`` turns dark vessels bright; ``as-is`` only evens out light and contrast,
             which is the report's plain colour fundus against OCTA.
     """
 
-    def __init__(self, *, passes: Positive = 1, polarity: Polarity = "bright") -> None:
-        self.passes = passes
+    def __init__(
+        self,
+        *,
+        network: Network = "coarse-to-fine",
+        passes: Natural = 0,
+        polarity: Polarity = "bright",
+    ) -> None:
         self.polarity: Polarity = polarity
-        self.info = dense_info(
-            "arbicon",
-            weights.read_card(WEIGHTS),
-            summary="dense displacement from a 4-D correlation of features",
-            paper="Chen et al., NeurIPS 2019",
+        self.steps = passes or STEPS
+        self._report = (
+            ReportArbicon(passes=passes or 1, polarity=polarity) if network == "report" else None
+        )
+        self.info: MethodInfo = (
+            self._report.info
+            if self._report
+            else dense_info(
+                "arbicon",
+                weights.read_card(WEIGHTS),
+                summary="a global and a local correlation of features, a quadratic field",
+                paper="after Chen et al., NeurIPS 2019, coarse to fine",
+            )
         )
 
     def prepare(self, device: str) -> None:
         """Load the network."""
-        from imedbench.methods.networks.arbicon import ArbiconNet
+        if self._report:
+            self._report.prepare(device)
+            return
+        from imedbench.methods.coarse_to_fine_search import CoarseToFineSearch
+        from imedbench.methods.networks.coarse_to_fine import CoarseToFine
 
         net = weights.load(WEIGHTS)
-        assert isinstance(net, ArbiconNet)
-        self._net, self._device = net.to(device), device
+        assert isinstance(net, CoarseToFine)
+        self._search = CoarseToFineSearch(net, device, steps=self.steps, sure=0.0, starts=False)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Predict where each pixel of the fixed image lies in the moving one."""
-        from imedbench.methods.dense_registration import register_squares
-
+        if self._report:
+            return self._report.register(fixed, moving)
         with stage("normalise"):
-            source, target = self._square(moving), self._square(fixed)
-        with stage("network"):
-            found = register_squares(self._net, source, target, self.passes, self._device)
-        shown = Diagnostics(images=found.pictures)
-        return Registration(found.source_from_target.inverse(), diagnostics=shown)
-
-    def _square(self, image: Image) -> Square:
-        import numpy as np
-
-        from imedbench.core.polarity import field_of_view, flatten, normalise
-        from imedbench.methods.dense_registration import fit_square
-        from imedbench.methods.vessel import VESSEL_WEIGHTS
-
-        if image.modality == VESSEL_WEIGHTS:  # a map of vessels is what the network was trained on
-            return fit_square(np.float32(1 / 255) * image.grey(), self._net.size, 0.0)
-        fov = field_of_view(image.pixels)
-        even = flatten if self.polarity == "as-is" else normalise
-        return fit_square(even(image.grey(), fov), self._net.size, 0.5)
+            planes = [even_plane(image, self.polarity) for image in (fixed, moving)]
+            pictures = self._search.pictures(*planes)
+        found = self._search(*pictures)
+        return Registration(
+            found.moving_from_fixed(*pictures).inverse(),
+            confidence=found.confidence,
+            diagnostics=Diagnostics(images={"fixed_vessels_square": found.vessels}),
+        )

@@ -11,6 +11,7 @@ from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
 from imedbench.methods.joint_report import ReportJoint
 from imedbench.methods.method_info import dense_info
+from imedbench.methods.network_input import even_plane
 from imedbench.methods.transfer import TRANSFER_SIZE, TRANSFER_WEIGHTS, OctaLook
 
 if TYPE_CHECKING:
@@ -108,5 +109,6 @@ class ImedJoint:
         from imedbench.core.polarity import field_of_view, normalise
 
         shown = self._look(image) if self._look else image
-        known = False if shown is not image else None
-        return normalise(shown.grey(), field_of_view(image.pixels), dark_vessels=known)
+        if shown is image:
+            return even_plane(image)
+        return normalise(shown.grey(), field_of_view(image.pixels), dark_vessels=False)

@@ -224,6 +224,12 @@ SHORT = {
 }  # fmt: skip
 
 
+GLUE = {
+    **{name: value for name, value in SHORT.items() if name != "crop"}, "size": 96, "views": 2,
+    "groups": (2,), "keypoints": 24, "shown": 16, "transformer_weights": "",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     """The run folder of a SuperPoint training of two steps."""
@@ -253,7 +259,7 @@ def test_superglue_trains_on_the_keypoints_of_that_superpoint(trained, folder, t
     from imedbench.methods.training.loop import train
 
     config = superglue.SuperGlueTraining(
-        **SHORT, superpoint=str(trained / "superpoint-retina"), width=32, layers=1, keypoints=24
+        **GLUE, superpoint=str(trained / "superpoint-retina"), width=32, layers=1
     )
     train(superglue.build, config, [folder], tmp_path / "superglue")
     network = weights.load("superglue-32x1-retina", tmp_path / "superglue")
@@ -262,10 +268,50 @@ def test_superglue_trains_on_the_keypoints_of_that_superpoint(trained, folder, t
     assert not any(name.startswith("detector") for name in network.state_dict())
 
 
+def test_views_of_one_eye_are_found_once_and_kept(trained, folder, tmp_path):
+    superglue = pytest.importorskip("imedbench.methods.training.superglue")
+
+    config = superglue.SuperGlueTraining(
+        **GLUE,
+        superpoint=str(trained / "superpoint-retina"),
+        views_folder=str(tmp_path / "views"),
+    )
+    first = superglue.build(config, [folder]).draw(np.random.default_rng(3))
+    again = superglue.build(config, [tmp_path / "gone"]).draw(np.random.default_rng(3))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    # What is true follows from where the points lie in the eye.
+    start, end = torch.nonzero(first["target"][:-1, :-1], as_tuple=True)
+    left = first["places"][0][start] - first["places"][1][end]
+    assert (left.norm(dim=1) < 3).all()
+
+
+def test_the_paper_size_is_one_option():
+    config = pytest.importorskip("imedbench.methods.training.superglue_config")
+    full = config.SuperGlueTraining(full=True).sizes(256)
+    assert (full.width, full.layers, full.encoder_sizes) == (256, 9, (32, 64, 128, 256))
+
+
+def test_a_narrow_network_starts_as_nearest_neighbours_along_the_main_directions():
+    from imedbench.methods.networks import superglue
+
+    torch.manual_seed(0)
+    plane = torch.linalg.qr(torch.randn(32, 8)).Q.T  # all descriptors lie in 8 of 32 dimensions
+    vectors = torch.nn.functional.normalize(torch.randn(20, 8) @ plane, dim=1)
+    network = superglue.build(descriptor_dim=32, width=8, encoder_sizes=[4], layers=1, heads=2)
+    superglue.start_as_nearest_neighbours(network, vectors)
+    order = torch.randperm(20)
+    points = torch.rand(1, 20, 2) * 64
+    valid = torch.ones(1, 20, dtype=torch.bool)
+    first = Keypoints(points, torch.rand(1, 20), vectors[None], valid)
+    second = Keypoints(points[:, order], torch.rand(1, 20), vectors[None, order], valid)
+    found = network.eval()(first, second, (64, 64), (64, 64))
+    assert torch.equal(superglue.mutual_matches(found).index[0][order], torch.arange(20))
+
+
 def test_superglue_training_names_weights_of_another_network(folder, tmp_path):
     superglue = pytest.importorskip("imedbench.methods.training.superglue")
     from imedbench.methods.training.loop import train
 
-    config = superglue.SuperGlueTraining(**SHORT, superpoint=str(tmp_path / "nothing"))
+    config = superglue.SuperGlueTraining(**GLUE, superpoint=str(tmp_path / "nothing"))
     with pytest.raises(BadInput, match="nothing"):
         train(superglue.build, config, [folder], tmp_path / "out")

@@ -184,7 +184,9 @@ def build(**sizes: Any) -> SuperGlue:
     return SuperGlue(SuperGlueConfig(**plain))
 
 
-def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 20.0) -> None:
+def start_as_nearest_neighbours(
+    network: SuperGlue, descriptors: Tensor | None = None, sharpness: float = 20.0
+) -> None:
     """Set weights so that an untrained network matches by descriptors alone.
 
     Messages and positions begin at nothing, and projections keep angles; training then has to add
@@ -192,6 +194,8 @@ def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 20.0) -> 
 
     Args:
         network: changed in place.
+        descriptors: N×D examples, of which a narrower network keeps the main directions; any
+            directions otherwise.
         sharpness: how much the similarity of equal descriptors exceeds that of unrelated ones.
     """
     width = network.config.width
@@ -199,13 +203,26 @@ def start_as_nearest_neighbours(network: SuperGlue, sharpness: float = 20.0) -> 
         if isinstance(module, PointMLP):
             for parameter in module[-1].parameters():
                 nn.init.zeros_(parameter)
+    length = 1.0  # of what stands for a descriptor
     if isinstance(network.input, nn.Linear):
-        nn.init.orthogonal_(network.input.weight, (network.config.descriptor_dim / width) ** 0.5)
+        length = width**0.5  # numbers near 1, beside which a step of training is small
+        directions = _main_directions(network.input, descriptors)
+        with torch.no_grad():
+            network.input.weight.copy_(directions * length)
         nn.init.zeros_(network.input.bias)
     nn.init.zeros_(network.output.bias)
     nn.init.eye_(network.output.weight)
-    network.output.weight.data *= (sharpness * width**0.5) ** 0.5
+    network.output.weight.data *= (sharpness * width**0.5) ** 0.5 / length
     nn.init.constant_(network.bin_score, 0.45 * sharpness)
+
+
+def _main_directions(narrowing: nn.Linear, descriptors: Tensor | None) -> Tensor:
+    """As many orthogonal directions as the layer has outputs, outputs×inputs."""
+    if descriptors is None or narrowing.out_features > narrowing.in_features:
+        longer = (narrowing.in_features / narrowing.out_features) ** 0.5
+        return nn.init.orthogonal_(torch.empty_like(narrowing.weight), longer)
+    directions = torch.linalg.eigh(descriptors.T @ descriptors).eigenvectors
+    return directions[:, -narrowing.out_features :].T
 
 
 def mutual_matches(log_probabilities: Tensor, threshold: float = 0.2) -> PointMatches:

@@ -19,6 +19,8 @@ _OTHER = 0.85  # chance that the two views are of different images, where there 
 _EVERY = 4  # px between the points of a view that are mapped exactly; the maps are smooth
 MODALITIES = ("cf", "octa", "fa", "octa-like")  # in which rendered eyes are kept
 
+Place = Callable[[Points], Points]
+
 
 @dataclass(frozen=True, eq=False)
 class AlignedEye:
@@ -72,7 +74,7 @@ class ViewPair:
     moving: Plane
     fixed_vessels: Plane
     moving_vessels: Plane
-    moving_from_fixed: Callable[[Points], Points]
+    moving_from_fixed: Place
     flat: bool
 
 
@@ -126,9 +128,9 @@ def draw_views(eye: AlignedEye, size: int, motion: Motion, rng: np.random.Genera
     first, second = (int(i) for i in rng.integers(last, size=2))
     if last > 1 and rng.random() < _OTHER:
         second = (first + int(rng.integers(1, last))) % last
-    place = _placement(eye, rng)
+    place = draw_placement(eye, rng)
     flat = bool(rng.random() < 0.5)
-    moving_from_fixed = _random_motion(motion, flat, rng)
+    moving_from_fixed = random_motion(motion, flat=flat, rng=rng)
     moving_grid = _sampling(place, size)
     fixed_grid = _sampling(lambda points: place(moving_from_fixed(points)), size)
     return ViewPair(
@@ -141,8 +143,8 @@ def draw_views(eye: AlignedEye, size: int, motion: Motion, rng: np.random.Genera
     )
 
 
-def _placement(eye: AlignedEye, rng: np.random.Generator) -> Callable[[Points], Points]:
-    """From the unit frame of the moving view to pixels of the eye's images."""
+def draw_placement(eye: AlignedEye, rng: np.random.Generator) -> Place:
+    """Draw the way from the unit frame of a view to pixels of the eye's images."""
     height, width = eye.vessels.shape
     half = rng.uniform(*eye.field) * min(height, width) / 2
     angle = rng.uniform(-np.pi, np.pi)
@@ -153,10 +155,14 @@ def _placement(eye: AlignedEye, rng: np.random.Generator) -> Callable[[Points], 
     return lambda points: points @ linear.T + centre
 
 
-def _random_motion(
-    motion: Motion, flat: bool, rng: np.random.Generator
-) -> Callable[[Points], Points]:
-    """A bend, then perspective, then a similarity; in unit frames."""
+def random_motion(motion: Motion, *, flat: bool, rng: np.random.Generator) -> Place:
+    """Draw a bend, then perspective, then a similarity; in unit frames.
+
+    Args:
+        motion: how much of each, at most.
+        flat: whether nothing is bent.
+        rng: drawn from in a fixed order.
+    """
     angle = np.deg2rad(rng.uniform(-motion.rotation, motion.rotation))
     scale = motion.scale ** rng.uniform(-1, 1)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -176,7 +182,7 @@ def _random_motion(
     return moved
 
 
-def _sampling(place: Callable[[Points], Points], size: int) -> NDArray[np.float32]:
+def _sampling(place: Place, size: int) -> NDArray[np.float32]:
     """Where every pixel of a square view comes from, S×S×2."""
     count = size // _EVERY + 2  # one more on either side, for the interpolation to end in
     along = ((np.arange(count) - 0.5) * _EVERY) * 2 / size - 1
@@ -184,6 +190,18 @@ def _sampling(place: Callable[[Points], Points], size: int) -> NDArray[np.float3
     grid = place(points).reshape(count, count, 2).astype(np.float32)
     fine = cv2.resize(grid, (count * _EVERY,) * 2, interpolation=cv2.INTER_LINEAR)
     return np.asarray(fine[_EVERY:-_EVERY, _EVERY:-_EVERY], np.float32)
+
+
+def look(plane: NDArray[np.uint8], place: Place, size: int, outside: int) -> Plane:
+    """Show an image in a square view, float32 S×S in [0, 1].
+
+    Args:
+        plane: uint8 H×W.
+        place: from the unit frame of the view to pixels of the image.
+        size: side of the view, px.
+        outside: grey level beside the image.
+    """
+    return _look(plane, _sampling(place, size), outside)
 
 
 def _look(plane: NDArray[np.uint8], grid: NDArray[np.float32], outside: int) -> Plane:

@@ -47,6 +47,9 @@ class CycleGANTask(TrainingTask[CycleGANConfig]):
         self._octa, self._held_octa = _hold_out(octa, config.hold_out)
         self.to_octa = Generator(config.width, config.blocks)
         self.to_cf = Generator(config.width, config.blocks)
+        if config.start:
+            path = Path(config.start)
+            self.to_octa.load_state_dict(weights.load(path.name, path.parent).state_dict())
         self.judge_octa = PatchDiscriminator(config.judge_width)
         self.judge_cf = PatchDiscriminator(config.judge_width)
         self._octa_pool = ImagePool(config.pool, np.random.default_rng([config.seed, 1]))

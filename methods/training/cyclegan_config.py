@@ -25,6 +25,7 @@ class CycleGANConfig(TrainingConfig):
         vessels: weight of the Dice loss between the vessels before and after the transfer; not
             in the paper, 0 turns it off.
         vessel_weights: name of the shipped segmentation that finds them.
+        start: weights (``FOLDER/NAME``) from which the generator of OCTA starts; empty for none.
         pool: fake images kept for the discriminators.
         hold_out: one in so many images of each folder and modality validates.
     """
@@ -42,5 +43,6 @@ class CycleGANConfig(TrainingConfig):
     identity: float = 0.5
     vessels: float = 0.0
     vessel_weights: str = "vessels"
+    start: str = ""
     pool: int = 50
     hold_out: int = 10

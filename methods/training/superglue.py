@@ -9,38 +9,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from kornia.geometry.linalg import transform_points
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
-from imedbench.methods.networks.keypoints import Detection, Keypoints
+from imedbench.methods.networks.keypoints import Keypoints, match_mutually
 from imedbench.methods.networks.losses.keypoints import assignment_loss, true_assignment
 from imedbench.methods.networks.superglue import (
     SuperGlue,
-    SuperGlueConfig,
     mutual_matches,
     start_as_nearest_neighbours,
 )
 from imedbench.methods.networks.superpoint import SuperPoint
+from imedbench.methods.training.aligned_eyes import AlignedEye, read_aligned
+from imedbench.methods.training.keypoint_views import KeypointViews
 from imedbench.methods.training.match_picture import picture_matches
-from imedbench.methods.training.matched_views import (
-    MatchedView,
-    Style,
-    Subject,
-    ViewMotion,
-    between,
-    read_subjects,
-    take_views,
-)
 from imedbench.methods.training.superglue_config import SuperGlueTraining
-from imedbench.methods.training.task import Sample, TrainingTask
-from imedbench.methods.training.vessel_folders import hold_out, read_folder
+from imedbench.methods.training.task import Listed, Sample, TrainingTask
+from imedbench.methods.training.vessel_folders import hold_out
 
+_TEACHER = "vessels"
 _NEAR_PX = 3.0
 _FAR_PX = 6.0
+_LEAST = 8  # true matches, below which a drawn pair of views is drawn again
 
 
 class SuperGlueTask(TrainingTask[SuperGlueTraining]):
@@ -48,133 +41,106 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
 
     Args:
         config: settings.
-        detector: a trained SuperPoint; it stays as it is.
-        folders: subjects of each folder; each folder gives the same share of views.
+        views: keypoints of views of training eyes and, two views a group, of held-out eyes.
         learnt_from: names of what the detector was trained on.
     """
 
     def __init__(
         self,
         config: SuperGlueTraining,
-        detector: SuperPoint,
-        folders: Sequence[Sequence[Subject]],
+        views: tuple[KeypointViews, KeypointViews],
         learnt_from: tuple[str, ...] = (),
     ) -> None:
         super().__init__(config)
         self._learnt_from = learnt_from
-        splits = [hold_out(subjects, config.hold_out) for subjects in folders]
-        self._train = [train for train, _ in splits]
-        self._motion = ViewMotion(rotation=config.rotation)
-        self._style = Style(drawn=config.drawn)
-        self._sizes = SuperGlueConfig(
-            descriptor_dim=detector.descriptor_dim,
-            width=config.width,
-            encoder_sizes=config.encoder_sizes,
-            layers=config.layers,
-            heads=config.heads,
-            sinkhorn_iterations=config.sinkhorn_iterations,
-        )
+        self._views, self._held_out = views
+        descriptors = self._views.descriptors
+        self._sizes = config.sizes(descriptors.shape[-1])
         self.net = SuperGlue(self._sizes)
-        start_as_nearest_neighbours(self.net)
-        self.detector = detector.eval().requires_grad_(False)
-        rng = np.random.default_rng([config.seed, 1])
-        self._held_out = [
-            [self._views(subjects, rng) for _ in range(config.validation_pairs)]
-            for _, subjects in splits
-        ]
-
-    def train(self, mode: bool = True) -> SuperGlueTask:
-        """Train or evaluate the matcher; the detector has nothing to learn."""
-        super().train(mode)
-        self.detector.eval()
-        return self
+        every = max(1, len(descriptors) // 100)
+        some = torch.from_numpy(np.array(descriptors[::every, 0])).float().flatten(0, 1)
+        start_as_nearest_neighbours(self.net, some)
 
     def seen(self, data: Sequence[Path]) -> tuple[str, ...]:
         """Names of the data, and of what the detector has seen."""
-        return tuple(dict.fromkeys([*super().seen(data), *self._learnt_from]))
+        seen = [f"{root.name}/train" for root in self.photographed(data)]
+        if self.config.transformer_weights:
+            seen += weights.read_card(self.config.transformer_weights).trained_on
+        return tuple(dict.fromkeys([*seen, *self._learnt_from]))
 
-    def _views(
-        self, subjects: Sequence[Subject], rng: np.random.Generator
-    ) -> tuple[MatchedView, MatchedView]:
-        subject = subjects[int(rng.integers(len(subjects)))]
-        return take_views(subject, self.config.crop, self._motion, self._style, rng)
+    def photographed(self, data: Sequence[Path]) -> list[Path]:
+        """Leave out the folders of rendered eyes."""
+        return [root for root in data if (root / "images").is_dir()]
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """Return a pair of views and the motion between them."""
-        return as_sample(*self._views(self._train[rng.integers(len(self._train))], rng))
+        """Return some keypoints of two views of an eye, that share some if it can be had."""
+        for _ in range(10):
+            group = int(rng.integers(len(self._views)))
+            pair = rng.choice(self._views.points.shape[1], 2, replace=False)
+            count = self._views.points.shape[2]
+            shown = min(self.config.shown, count)
+            chosen = [np.sort(rng.choice(count, shown, replace=False)) for _ in range(2)]
+            sample = as_sample(self._views, group, pair, chosen)
+            if sample["target"][:-1, :-1].sum() >= _LEAST:
+                break
+        return sample
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Loss of the true assignment of one batch of pairs."""
-        first, second = self._keypoints(batch)
-        found = self._assign(first, second)
-        target = true_assignment(
-            transform_points(batch["second_from_first"], first.points),
-            second.points,
-            _NEAR_PX,
-            _FAR_PX,
-        )
-        loss = assignment_loss(found, target)
-        self.log_values("train", {"loss": loss}, len(batch["planes"]))
+        loss = assignment_loss(self._assign(*both_keypoints(batch)), batch["target"])
+        self.log_values("train", {"loss": loss}, len(batch["target"]))
         return loss
 
-    @torch.no_grad()
-    def _keypoints(self, batch: Sample) -> tuple[Keypoints, Keypoints]:
-        """The best keypoints of both views of each pair."""
-        detection = Detection(max_keypoints=self.config.keypoints, threshold=0.0)
-        planes, fov = batch["planes"].flatten(0, 1)[:, None], batch["fov"].flatten(0, 1)
-        found = self.detector.detect(planes, detection, fov)
-        return found[0::2], found[1::2]
-
     def _assign(self, first: Keypoints, second: Keypoints) -> Tensor:
-        size = (self.config.crop, self.config.crop)
+        size = (self.config.size, self.config.size)
         found: Tensor = self.net(first, second, size, size)
         return found
 
-    def val_dataloader(self) -> DataLoader[tuple[int, int]]:
-        """Indices (folder, pair) of the held-out views."""
-        pairs = [(f, i) for f, views in enumerate(self._held_out) for i in range(len(views))]
-        return DataLoader(pairs, batch_size=None)  # type: ignore[arg-type]
+    def configure_gradient_clipping(self, *arguments: Any, **named: Any) -> None:
+        """Keep single bad batches from undoing much: norm 1."""
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
 
-    def validation_step(self, batch: tuple[int, int], index: int) -> None:
-        """Precision and recall of the matches of one pair; the score is their harmonic mean."""
-        folder, number = batch
-        result = self._matched(*self._held_out[folder][number])
-        hits, made = int(result.right.sum()), len(result.right)
-        values = {
-            "score": 2 * hits / max(1, made + result.possible),
-            "precision": hits / max(1, made),
-            "recall": hits / max(1, result.possible),
-        }
-        self.log_values("val", {**values, f"score_{folder}": values["score"]}, 1)
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """The two views of each held-out group."""
+        return DataLoader(Listed([self._pair(i) for i in range(len(self._held_out))]))
+
+    def _pair(self, group: int) -> Sample:
+        everything = [np.arange(self._held_out.points.shape[2])] * 2
+        return as_sample(self._held_out, group, np.array([0, 1]), everything)
+
+    def validation_step(self, batch: Sample, index: int) -> None:
+        """Precision and recall of the matches of one pair, and those of nearest neighbours.
+
+        The score is their harmonic mean.
+        """
+        result = self._matched(batch)
+        possible = int(batch["target"][:, :-1, :-1].sum())
+        mutual = match_mutually(*both_keypoints(batch))
+        nearest = right_matches(batch, mutual).sum()
+        values = _rates("", int(result.right.sum()), len(result.right), possible)
+        values |= _rates("nearest_", int(nearest), len(mutual), possible)
+        self.log_values("val", values, 1)
 
     @torch.inference_mode()
-    def _matched(self, first_view: MatchedView, second_view: MatchedView) -> _Matched:
-        """The matches of two views, and which of them are right."""
-        views = as_sample(first_view, second_view)
-        batch = {name: value[None].to(self.device) for name, value in views.items()}
-        first, second = self._keypoints(batch)
-        index = mutual_matches(self._assign(first, second)).index
-        truth = transform_points(batch["second_from_first"], first.points)
-        target = true_assignment(truth, second.points, _NEAR_PX, _FAR_PX)
-        made = index[0] >= 0
-        start, end = first.points[0][made], second.points[0][index[0][made]]
-        right = (truth[0][made] - end).norm(dim=1) < _NEAR_PX
-        return _Matched(
-            start.cpu().numpy(),
-            end.cpu().numpy(),
-            right.cpu().numpy(),
-            int(target[:, :-1, :-1].sum()),
-        )
+    def _matched(self, batch: Sample) -> _Matched:
+        """The matches of one pair, and which of them are right."""
+        first, second = both_keypoints(batch)
+        index = mutual_matches(self._assign(first, second)).index[0]
+        start = torch.nonzero(index >= 0)[:, 0]
+        right = right_matches(batch, torch.stack([start, index[start]], dim=1))
+        ends = first.points[0][start], second.points[0][index[start]]
+        return _Matched(*(end.cpu().numpy() for end in ends), right.cpu().numpy())
 
     def pictures(self) -> NDArray[np.uint8]:
-        """Return a pair of held-out views of each folder with their matches."""
+        """Return the matches of held-out pairs, without their images."""
+        dark = np.zeros((self.config.size,) * 2, np.float32)
         rows = []
-        for pairs in self._held_out:
-            first, second = pairs[0]
-            found = self._matched(first, second)
-            rows.append(
-                picture_matches(first.plane, second.plane, found.start, found.end, found.right)
-            )
+        for group in range(0, len(self._held_out), self.config.validation_pairs):
+            sample = {
+                name: value[None].to(self.device) for name, value in self._pair(group).items()
+            }
+            found = self._matched(sample)
+            rows.append(picture_matches(dark, dark, found.start, found.end, found.right))
         return np.vstack(rows)
 
     def configure_optimizers(self) -> Any:
@@ -183,43 +149,125 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
 
     def products(self) -> Mapping[str, tuple[nn.Module, str, Mapping[str, Any]]]:
         """Return the matcher; its name says how wide and deep it is."""
-        config = self.config
-        name = f"superglue-{config.width}x{config.layers}-retina"
+        name = f"superglue-{self._sizes.width}x{self._sizes.layers}-retina"
         return {name: (self.net, "superglue:build", asdict(self._sizes))}
 
 
 @dataclass(frozen=True, eq=False)
 class _Matched:
-    """Matches of two views: N×2 px each, which are right, and how many there could be."""
+    """Matches of two views: N×2 px each, and which are right."""
 
     start: NDArray[np.float32]
     end: NDArray[np.float32]
     right: NDArray[np.bool_]
-    possible: int
 
 
-def as_sample(first: MatchedView, second: MatchedView) -> Sample:
-    """Return two views as tensors: planes 2×S×S, fov 2×S×S, second_from_first 3×3."""
+def _rates(prefix: str, right: int, made: int, possible: int) -> dict[str, float]:
     return {
-        "planes": torch.from_numpy(np.stack([first.plane, second.plane])),
-        "fov": torch.from_numpy(np.stack([first.fov, second.fov])),
-        "second_from_first": torch.from_numpy(between(first, second).astype(np.float32)),
+        f"{prefix}score": 2 * right / max(1, made + possible),
+        f"{prefix}precision": right / max(1, made),
+        f"{prefix}recall": right / max(1, possible),
     }
 
 
+def as_sample(
+    views: KeypointViews, group: int, pair: NDArray[np.int64], chosen: Sequence[NDArray[np.int64]]
+) -> Sample:
+    """Return keypoints of two views of a group, 2×K each, with the assignment that is true.
+
+    Args:
+        views: of eyes.
+        group: which eye.
+        pair: which of its views.
+        chosen: which keypoints of either, K of them.
+    """
+    names = ("points", "places", "scores", "descriptors")
+    sample = {
+        name: torch.from_numpy(
+            np.stack(
+                [
+                    np.asarray(getattr(views, name)[group, v], np.float32)[k]
+                    for v, k in zip(pair, chosen, strict=True)
+                ]
+            )
+        )
+        for name in names
+    }
+    scale = float(np.sqrt(np.prod(views.scale[group, pair])))  # px of the views for one of the eye
+    sample["places"] *= scale
+    first, second = sample["places"][:, None]
+    sample["target"] = true_assignment(first, second, _NEAR_PX, _FAR_PX)[0]
+    return sample
+
+
+def both_keypoints(batch: Sample) -> tuple[Keypoints, Keypoints]:
+    """Return the keypoints of the first and of the second views of a batch."""
+    valid = torch.ones_like(batch["scores"], dtype=torch.bool)
+    first, second = (
+        Keypoints(
+            batch["points"][:, i], batch["scores"][:, i], batch["descriptors"][:, i], valid[:, i]
+        )
+        for i in (0, 1)
+    )
+    return first, second
+
+
+def right_matches(batch: Sample, matches: Tensor) -> Tensor:
+    """Tell which matches of one pair, K×2 indices, join the same place, bool K."""
+    first, second = batch["places"][0]
+    return (first[matches[:, 0]] - second[matches[:, 1]]).norm(dim=1) < _NEAR_PX
+
+
 def build(config: SuperGlueTraining, data: Sequence[Path]) -> SuperGlueTask:
-    """Read eyes to train SuperGlue on.
+    """Read eyes to train SuperGlue on, and find the keypoints of views of them.
 
     Args:
         config: settings.
-        data: folders with ``images/train/ID.png`` and ``vessels/train/ID.png``.
+        data: folders of rendered eyes or with ``images/train/ID.png`` and ``vessels/train/ID.png``.
 
     Raises:
         BadInput: when the SuperPoint weights are missing or of another network.
     """
     detector, learnt_from = _detector(config.superpoint)
-    folders = read_subjects([read_folder(root, "train") for root in data])
-    return SuperGlueTask(config, detector, folders, learnt_from)
+    return SuperGlueTask(config, _views(config, data, detector), learnt_from)
+
+
+def _views(
+    config: SuperGlueTraining, data: Sequence[Path], detector: SuperPoint
+) -> tuple[KeypointViews, KeypointViews]:
+    """Views of training eyes and of held-out eyes, from the folder that keeps them if there."""
+    kept = Path(config.views_folder)
+    if config.views_folder and (kept / "held_out" / "descriptors.npy").is_file():
+        return KeypointViews.load(kept / "train"), KeypointViews.load(kept / "held_out")
+    folders = [
+        read_aligned(root, _for_folder(config.zooms, i), config.transformer_weights, _TEACHER)
+        for i, root in enumerate(data)
+    ]
+    splits: list[tuple[list[AlignedEye], list[AlignedEye]]] = [
+        hold_out(eyes, config.hold_out) for eyes in folders
+    ]
+    groups = [_for_folder(config.groups, i) for i in range(len(data))]
+    seed = config.seed
+    found = (
+        KeypointViews.find(
+            detector, [s[0] for s in splits], groups, config.plan(config.views), (seed, 1)
+        ),
+        KeypointViews.find(
+            detector,
+            [s[1] for s in splits],
+            [config.validation_pairs] * len(data),
+            config.plan(2),
+            (seed, 2),
+        ),
+    )
+    if config.views_folder:
+        for views, name in zip(found, ("train", "held_out"), strict=True):
+            views.save(kept / name)
+    return found
+
+
+def _for_folder(values: Sequence[Any], index: int) -> Any:
+    return values[index % len(values)]
 
 
 def _detector(name: str) -> tuple[SuperPoint, tuple[str, ...]]:
@@ -229,4 +277,5 @@ def _detector(name: str) -> tuple[SuperPoint, tuple[str, ...]]:
     network = weights.load(path.name, folder)
     if not isinstance(network, SuperPoint):
         raise BadInput(f"{name}: holds no SuperPoint weights; name a file trained by superpoint")
+    network.eval().requires_grad_(False)
     return network, weights.read_card(path.name, folder).trained_on

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imedbench.methods.networks.superglue import SuperGlueConfig
+from imedbench.methods.training.aligned_eyes import Motion
 from imedbench.methods.training.config import TrainingConfig
+from imedbench.methods.training.keypoint_views import ViewPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +21,22 @@ class SuperGlueTraining(TrainingConfig):
         encoder_sizes: hidden layers of the position encoder.
         layers: pairs of self- and cross-attention.
         heads: attention heads.
+        full: the paper's size instead, 256 features and 9 pairs of layers.
         sinkhorn_iterations: of the optimal transport.
-        crop: side of the views, px.
+        views_folder: where the views' keypoints are kept; empty to find them at every start.
+        groups: of each data folder, how many eyes are drawn in an orientation of their own; a
+            single number is for all.
+        views: of each of these.
+        size: of the views, px.
         keypoints: of a view.
-        rotation: between two views, at most, in degrees.
-        drawn: share of views that show the vessels alone.
-        hold_out: one in so many training images of each folder validates.
+        shown: keypoints of a view that a step sees.
+        rotation: of a view, degrees; two views lie apart by up to twice that.
+        scale: of a view, factor.
+        shift: of a view, share of its side.
+        zooms: magnification of each data folder at the transfer, see the joint network.
+        transformer_weights: name of the shipped generator whose fake OCTA is shown as one more
+            image of each colour photograph; empty for none.
+        hold_out: one in so many eyes of each folder validates.
         validation_pairs: pairs of views of each folder.
     """
 
@@ -32,10 +45,42 @@ class SuperGlueTraining(TrainingConfig):
     encoder_sizes: tuple[int, ...] = (32, 64, 128)
     layers: int = 5
     heads: int = 4
-    sinkhorn_iterations: int = 100
-    crop: int = 256
-    keypoints: int = 256
-    rotation: float = 30.0
-    drawn: float = 0.25
+    full: bool = False
+    sinkhorn_iterations: int = 20
+    views_folder: str = ""
+    groups: tuple[int, ...] = (40,)
+    views: int = 6
+    size: int = 512
+    keypoints: int = 448
+    shown: int = 384
+    rotation: float = 22.0
+    scale: float = 1.4
+    shift: float = 0.2
+    zooms: tuple[float, ...] = (1.0,)
+    transformer_weights: str = "cf_to_octa"
     hold_out: int = 10
-    validation_pairs: int = 8
+    validation_pairs: int = 24
+
+    def sizes(self, descriptor_dim: int) -> SuperGlueConfig:
+        """Return the sizes of the network for descriptors of a length."""
+        if self.full:
+            return SuperGlueConfig(descriptor_dim, sinkhorn_iterations=self.sinkhorn_iterations)
+        return SuperGlueConfig(
+            descriptor_dim=descriptor_dim,
+            width=self.width,
+            encoder_sizes=self.encoder_sizes,
+            layers=self.layers,
+            heads=self.heads,
+            sinkhorn_iterations=self.sinkhorn_iterations,
+        )
+
+    def plan(self, views: int) -> ViewPlan:
+        """Return how so many views of an eye are drawn."""
+        motion = Motion(
+            rotation=self.rotation,
+            scale=self.scale,
+            shift=self.shift,
+            perspective=0.02,
+            bend=0.02,
+        )
+        return ViewPlan(views, self.size, self.keypoints, motion)

@@ -133,7 +133,7 @@ def options() -> Iterator[Case]:
         "--methods superpoint-mnn:keypoints=0",
         "--methods superpoint-mnn:threshold=nan",
         "--methods superpoint-mnn:size=0",
-        "--methods arbicon:passes=0",
+        "--methods arbicon:passes=-1",
         "--methods imed-joint:passes=-1",
         "--methods imed-joint:transfer_size=0",
         "--methods identity:x=1",
