@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WHEEL_SITE := build/wheel-site
 
-.PHONY: run test docs soak check bench mutants format install-dev wheel clean
+.PHONY: run test docs train-smoke soak check bench mutants format install-dev wheel clean
 
 run: $(VENV)/.installed
 	$(VENV)/bin/imedbench run
@@ -43,6 +43,10 @@ docs: wheel
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(PY) -m typer imedbench.cli utils docs \
 		--name imedbench --title "Command line" --output docs/reference/commands.md
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/zensical build --strict --clean
+
+# Two steps of every training, with the settings that ship.
+train-smoke: wheel
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest tests/test_train_smoke.py
 
 # The long version of tests/faults: some ten minutes. Its lines belong into docs/explanation/reliability.md.
 soak: wheel
