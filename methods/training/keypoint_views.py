@@ -36,13 +36,13 @@ class ViewPlan(NamedTuple):
     """How views are drawn.
 
     Args:
-        count: views of one eye in one orientation.
+        views: of one eye in one orientation.
         size: side of a view, px.
         keypoints: of a view.
         motion: of a view; two views lie apart by up to twice that.
     """
 
-    count: int
+    views: int
     size: int
     keypoints: int
     motion: Motion
@@ -117,7 +117,7 @@ def _group(
     eye = eyes[int(rng.integers(len(eyes)))]
     base = draw_placement(eye, rng)
     places, planes = [], []
-    for _ in range(plan.count):
+    for _ in range(plan.views):
         place = _after(base, random_motion(plan.motion, flat=bool(rng.random() < 0.5), rng=rng))
         plane = look(eye.planes[int(rng.integers(len(eye.planes)))], place, plan.size, 127)
         if rng.random() >= _CLEAN:

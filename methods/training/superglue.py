@@ -33,6 +33,7 @@ from imedbench.methods.training.vessel_folders import hold_out
 _TEACHER = "vessels"
 _NEAR_PX = 3.0
 _FAR_PX = 6.0
+_NOWHERE = (1e6, -1e6)  # px, where the keypoints of either view lie that are none
 _LEAST = 8  # true matches, below which a drawn pair of views is drawn again
 
 
@@ -77,13 +78,39 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         for _ in range(10):
             group = int(rng.integers(len(self._views)))
             pair = rng.choice(self._views.points.shape[1], 2, replace=False)
-            count = self._views.points.shape[2]
-            shown = min(self.config.shown, count)
-            chosen = [np.sort(rng.choice(count, shown, replace=False)) for _ in range(2)]
-            sample = as_sample(self._views, group, pair, chosen)
+            sample = self._sample(self._views, group, pair, rng)
             if sample["target"][:-1, :-1].sum() >= _LEAST:
                 break
         return sample
+
+    def _sample(
+        self,
+        views: KeypointViews,
+        group: int,
+        pair: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> Sample:
+        """Two views of a group, in parts and in frames of their own."""
+        chosen = [self._part(views.points[group, v], rng) for v in pair]
+        sample = as_sample(views, group, pair, chosen)
+        middle, apart = self.config.size / 2, self.config.apart
+        zoom = np.exp(rng.uniform(-0.4, 0.4, (2, 1, 1)))
+        shift = rng.uniform(-apart, apart, (2, 1, 2)) * self.config.size
+        moved = (sample["points"].numpy() - middle) * zoom + middle + shift
+        sample["points"] = torch.from_numpy(moved.astype(np.float32))
+        return sample
+
+    def _part(self, points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Which keypoints are shown: `shown` at most, on one side of a line, -1 for none."""
+        shown = min(self.config.shown, len(points))
+        angle = rng.uniform(0, 2 * np.pi)
+        across = points @ np.array([np.cos(angle), np.sin(angle)])
+        share = rng.uniform(self.config.least_part, 1) if rng.random() < 0.7 else 1.0
+        there = np.argsort(across)[: max(_LEAST, round(share * len(points)))]
+        kept = rng.permutation(there)[:shown]
+        chosen = np.full(shown, -1)
+        chosen[: len(kept)] = np.sort(kept)
+        return chosen
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Loss of the true assignment of one batch of pairs."""
@@ -105,8 +132,8 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         return DataLoader(Listed([self._pair(i) for i in range(len(self._held_out))]))
 
     def _pair(self, group: int) -> Sample:
-        everything = [np.arange(self._held_out.points.shape[2])] * 2
-        return as_sample(self._held_out, group, np.array([0, 1]), everything)
+        rng = np.random.default_rng([self.config.seed, 3, group])
+        return self._sample(self._held_out, group, np.array([0, 1]), rng)
 
     def validation_step(self, batch: Sample, index: int) -> None:
         """Precision and recall of the matches of one pair, and those of nearest neighbours.
@@ -115,7 +142,8 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         """
         result = self._matched(batch)
         possible = int(batch["target"][:, :-1, :-1].sum())
-        mutual = match_mutually(*both_keypoints(batch))
+        first, second = both_keypoints(batch)
+        mutual = match_mutually(first, second)  # valid ones come first
         nearest = right_matches(batch, mutual).sum()
         values = _rates("", int(result.right.sum()), len(result.right), possible)
         values |= _rates("nearest_", int(nearest), len(mutual), possible)
@@ -128,8 +156,11 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         index = mutual_matches(self._assign(first, second)).index[0]
         start = torch.nonzero(index >= 0)[:, 0]
         right = right_matches(batch, torch.stack([start, index[start]], dim=1))
-        ends = first.points[0][start], second.points[0][index[start]]
-        return _Matched(*(end.cpu().numpy() for end in ends), right.cpu().numpy())
+        return _Matched(
+            first.points[0][start].cpu().numpy(),
+            second.points[0][index[start]].cpu().numpy(),
+            right.cpu().numpy(),
+        )
 
     def pictures(self) -> NDArray[np.uint8]:
         """Return the matches of held-out pairs, without their images."""
@@ -179,36 +210,37 @@ def as_sample(
         views: of eyes.
         group: which eye.
         pair: which of its views.
-        chosen: which keypoints of either, K of them.
+        chosen: which keypoints of either, K numbers, -1 for none.
     """
     names = ("points", "places", "scores", "descriptors")
-    sample = {
-        name: torch.from_numpy(
-            np.stack(
-                [
-                    np.asarray(getattr(views, name)[group, v], np.float32)[k]
-                    for v, k in zip(pair, chosen, strict=True)
-                ]
-            )
-        )
-        for name in names
-    }
+    sample = {name: _chosen(getattr(views, name), group, pair, chosen) for name in names}
+    sample["valid"] = torch.from_numpy(np.stack(chosen) >= 0)
     scale = float(np.sqrt(np.prod(views.scale[group, pair])))  # px of the views for one of the eye
     sample["places"] *= scale
+    for places, valid, nowhere in zip(sample["places"], sample["valid"], _NOWHERE, strict=True):
+        places[~valid] = nowhere
     first, second = sample["places"][:, None]
-    sample["target"] = true_assignment(first, second, _NEAR_PX, _FAR_PX)[0]
+    target = true_assignment(first, second, _NEAR_PX, _FAR_PX)[0]
+    target[:-1][~sample["valid"][0]] = False
+    target[:, :-1][:, ~sample["valid"][1]] = False
+    sample["target"] = target
     return sample
+
+
+def _chosen(
+    values: NDArray[np.floating],
+    group: int,
+    pair: NDArray[np.int64],
+    chosen: Sequence[NDArray[np.int64]],
+) -> Tensor:
+    parts = [np.asarray(values[group, v], np.float32)[k] for v, k in zip(pair, chosen, strict=True)]
+    return torch.from_numpy(np.stack(parts))
 
 
 def both_keypoints(batch: Sample) -> tuple[Keypoints, Keypoints]:
     """Return the keypoints of the first and of the second views of a batch."""
-    valid = torch.ones_like(batch["scores"], dtype=torch.bool)
-    first, second = (
-        Keypoints(
-            batch["points"][:, i], batch["scores"][:, i], batch["descriptors"][:, i], valid[:, i]
-        )
-        for i in (0, 1)
-    )
+    names = ("points", "scores", "descriptors", "valid")
+    first, second = (Keypoints(*(batch[name][:, i] for name in names)) for i in (0, 1))
     return first, second
 
 

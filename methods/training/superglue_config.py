@@ -30,6 +30,9 @@ class SuperGlueTraining(TrainingConfig):
         size: of the views, px.
         keypoints: of a view.
         shown: keypoints of a view that a step sees.
+        least_part: share of a view's keypoints that is shown at least, on one side of a line.
+        apart: how far the frames of two views are shifted on top, share of their side: where in
+            its image a keypoint lies says nothing about where in the other.
         rotation: of a view, degrees; two views lie apart by up to twice that.
         scale: of a view, factor.
         shift: of a view, share of its side.
@@ -53,6 +56,8 @@ class SuperGlueTraining(TrainingConfig):
     size: int = 512
     keypoints: int = 448
     shown: int = 384
+    least_part: float = 0.4
+    apart: float = 0.4
     rotation: float = 22.0
     scale: float = 1.4
     shift: float = 0.2
