@@ -41,8 +41,8 @@ check: wheel
 # The site: build/site/index.html. A dead link or an unknown name fails; nothing is loaded from elsewhere.
 docs: wheel
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(PY) -m typer imedbench.cli utils docs \
-		--name imedbench --title "Command line" --output docs/reference/commands.md
-	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/zensical build --strict --clean
+		--name imedbench --title "Command line" | sed 's/^imedbench /    &/' > docs/reference/commands.md
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(PY) -m zensical build --strict --clean
 
 # Two steps of every training, with the settings that ship.
 train-smoke: wheel

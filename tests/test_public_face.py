@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+import imedbench
+
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 
@@ -110,16 +112,12 @@ def test_issue_forms_have_what_forms_need() -> None:
 def test_the_site_builds_strictly_and_loads_nothing(tmp_path: Path) -> None:
     pytest.importorskip("zensical")
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    for name in ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
+    for name in ("Makefile", "mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, tmp_path)
-    python = (sys.executable, "-m")
-    write = ("typer", "imedbench.cli", "utils", "docs", "--name", "imedbench")
-    for command in (
-        (*write, "--title", "Command line", "--output", "docs/reference/commands.md"),
-        ("zensical", "build", "--strict"),
-    ):
-        ended = subprocess.run([*python, *command], cwd=tmp_path, capture_output=True, text=True)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+    package = Path(imedbench.__file__).parents[1]
+    make = ("make", "--old-file=wheel", "docs", f"PY={sys.executable}", f"WHEEL_SITE={package}")
+    ended = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     site = tmp_path / "build/site"
     pages = {str(page.relative_to(site)) for page in site.rglob("*.html")}
     assert {"index.html", "tutorial.html", "reference/api.html"} <= pages

@@ -67,13 +67,15 @@ def info_command(
     if json:
         print_json({**facts, "options": options})
         return
-    print_table(str(facts["name"]), ["fact", "value"], [[k, _fact(v)] for k, v in facts.items()])
+    print_table(str(facts["name"]), ["fact", "value"], [[k, _fact(k, v)] for k, v in facts.items()])
     if options:
         rows = [[o["name"], o["type"], _text(o["default"])] for o in options]
         print_table(f"options, as {name}:OPTION=VALUE", ["option", "type", "default"], rows)
 
 
-def _fact(value: Any) -> str:
+def _fact(name: str, value: Any) -> str:
+    if name == "training_images" and value:
+        return f"{len(value)}, by their perceptual hashes; --json has them"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return _text(value)
