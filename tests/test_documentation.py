@@ -7,7 +7,8 @@ Each page is followed from top to bottom in an empty folder. What a reader does 
 - ``<!-- not run: why -->`` leaves the next block out, and is counted.
 
 A command ends with 0 unless the remark beside it says ``ends with N``. A block with a title is the
-file of that name, and the images that a table of pairs lists are drawn.
+file of that name, and the images that a table of pairs lists are drawn. A table in a block of text
+is what the commands before it print, but for times.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ def test_every_option_named_in_the_text_exists() -> None:
             assert named <= known, f"{page.name}: {named - known}"
 
 
+@pytest.mark.timeout(900)  # a page has many commands, and a machine may be busy
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_runs(
     page: Path,
@@ -148,6 +150,7 @@ def test_every_block_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("typer.launch", lambda page: None)
     names: dict[str, Any] = {"__name__": "page"}
+    printed = ""
     for block in blocks(page):
         draw_images(block.images)
         if block.skipped:
@@ -159,11 +162,16 @@ def test_every_block_runs(
         elif block.language == "python":
             exec(compile(block.code, str(page), "exec"), names)
         elif block.language == "sh":
-            run_lines(block.code, cli)
+            printed = run_lines(block.code, cli)
+        elif block.language == "text" and printed:
+            assert_same_rows(block.code, printed)
 
 
-def run_lines(code: str, cli: Callable[..., Any]) -> None:
-    """Run a shell block: in this process where each line is a command of imedbench's."""
+def run_lines(code: str, cli: Callable[..., Any]) -> str:
+    """Run a shell block: in this process where each line is a command of imedbench's.
+
+    Returns what it printed.
+    """
     lines = [line for line in code.replace("\\\n", " ").splitlines() if line.strip()]
     if not all(line.startswith(("imedbench ", "#", *ELSEWHERE)) for line in lines):
         stub = Path("bin/imedbench")
@@ -171,13 +179,29 @@ def run_lines(code: str, cli: Callable[..., Any]) -> None:
         stub.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m imedbench "$@"\n')
         stub.chmod(0o755)
         path = f"{stub.parent.resolve()}:{os.environ['PATH']}"
-        subprocess.run(["bash", "-ec", code], env={**os.environ, "PATH": path}, check=True)
-        return
+        environment = {**os.environ, "PATH": path}
+        shell = ("bash", "-ec", code)
+        return subprocess.run(shell, env=environment, check=True, text=True, stdout=-1).stdout
+    printed = ""
     for line in lines:
         if line.startswith("imedbench "):
             expected = re.search(r"#.*ends with (\d+)", line)
             ended = cli(*shlex.split(line, comments=True)[1:])
             assert ended.code == int(expected[1] if expected else 0), f"{line}\n{ended.err}"
+            printed += ended.out
+    return printed
+
+
+def assert_same_rows(shown: str, printed: str) -> None:
+    """Hold a table to what was printed: words to the letter, figures to a tenth, times not."""
+    table, found = (re.findall(r"^[│┃] (.+) [│┃]$", text, re.MULTILINE) for text in (shown, printed))
+    assert len(table) > 2
+    for row, other in zip(table, found, strict=False):
+        for cell, now in zip(re.split("[│┃]", row)[:-1], re.split("[│┃]", other)[:-1], strict=True):
+            if re.fullmatch(r"[\d.]+", cell.strip()):
+                assert float(cell) == pytest.approx(float(now), rel=0.1, abs=0.02)
+            else:
+                assert cell.strip() == now.strip()
 
 
 def listed_files(block: Block) -> Iterator[str]:
