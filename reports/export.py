@@ -1,4 +1,4 @@
-"""A run as files for other programs and for a paper; docs/reference/files.md has the schema."""
+"""A run as files for other programs and for a paper; docs/reference/exports.md has the schema."""
 
 from __future__ import annotations
 

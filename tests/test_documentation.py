@@ -194,7 +194,8 @@ def run_lines(code: str, cli: Callable[..., Any]) -> str:
 
 def assert_same_rows(shown: str, printed: str) -> None:
     """Hold a table to what was printed: words to the letter, figures to a tenth, times not."""
-    table, found = (re.findall(r"^[│┃] (.+) [│┃]$", text, re.MULTILINE) for text in (shown, printed))
+    rows = re.compile(r"^[│┃] (.+) [│┃]$", re.MULTILINE)
+    table, found = rows.findall(shown), rows.findall(printed)
     assert len(table) > 2
     for row, other in zip(table, found, strict=False):
         for cell, now in zip(re.split("[│┃]", row)[:-1], re.split("[│┃]", other)[:-1], strict=True):

@@ -92,6 +92,12 @@ def test_the_workflow_tries_every_python_that_is_promised(project: dict[str, Any
     assert {s.removeprefix("make ") for s in steps if s.startswith("make ")} <= targets
 
 
+def test_every_extra_is_named_in_the_tutorial(project: dict[str, Any]) -> None:
+    text = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    for_users = set(project["optional-dependencies"]) - {"dev", "mutation"}
+    assert for_users <= set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+
+
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
