@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from imedbench.core.arrays import Points
 from imedbench.core.transforms.base import Transform, as_points
 from imedbench.core.transforms.inverse import NumericalInverse
+from imedbench.core.transforms.warp import pixel_grid
+
+_NOWHERE = 1e4  # px; where a transform is undefined, other libraries look far outside the image
 
 
 class DenseField(Transform):
@@ -52,3 +55,16 @@ class DenseField(Transform):
     def parameters(self) -> dict[str, Any]:
         """Return the displacements."""
         return {"displacement": self.displacement}
+
+
+def sampled(fixed_from_moving: Transform, fixed_shape: tuple[int, int]) -> Points:
+    """Tell where each fixed pixel looks in the moving image, H×W×2 px, finite everywhere."""
+    moving_from_fixed = fixed_from_moving.inverse()
+    where = moving_from_fixed.apply(pixel_grid(fixed_shape)).reshape(*fixed_shape, 2)
+    return np.where(np.isfinite(where), where, -_NOWHERE)
+
+
+def from_sampled(where: NDArray[Any]) -> Transform:
+    """Return the ``fixed_from_moving`` whose fixed pixels look at these places, H×W×2 px."""
+    grid = pixel_grid((where.shape[0], where.shape[1])).reshape(where.shape)
+    return DenseField(where - grid).inverse()
