@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from imedbench.api import Alignment, Results, benchmark, register
+    from imedbench.api import Alignment, Plot, Results, benchmark, conversions, register
 
 __version__ = _version("imedbench")
-__all__ = ["Alignment", "Results", "__version__", "benchmark", "register"]
+__all__ = [
+    "Alignment",
+    "Plot",
+    "Results",
+    "__version__",
+    "benchmark",
+    "conversions",
+    "register",
+]
 
 
 def __getattr__(name: str) -> _Any:

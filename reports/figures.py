@@ -113,6 +113,12 @@ def draw_chart(chart: Chart, path: Path, dpi: int = _DPI) -> None:
         path: its ending says the format: PNG, PDF or SVG.
         dpi: of a PNG.
     """
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    chart_figure(chart).savefig(path, dpi=dpi, metadata=metadata)
+
+
+def chart_figure(chart: Chart) -> Figure:
+    """Draw a chart and return the figure."""
     figure = new_figure(6.4, 3.9)
     axes = figure.subplots()
     if chart.log_x:
@@ -127,7 +133,7 @@ def draw_chart(chart: Chart, path: Path, dpi: int = _DPI) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if chart.y or chart.kind == "bars":
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=8)
-    figure.savefig(path, dpi=dpi, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return figure
 
 
 def _draw_line(axes: Axes, chart: Chart, series: Series) -> None:

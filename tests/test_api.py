@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import pytest
 import imedbench as ib
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
-from imedbench.core.transforms import Affine
+from imedbench.core.transforms import Affine, DenseField
 from imedbench.core.types import Image, Registration
 from imedbench.datasets.synthetic.pairs import make_pair
 
@@ -70,21 +72,183 @@ def test_a_benchmark_gives_tables(write_manifest: Callable[..., Path], tmp_path:
     assert run.report("md").is_file()
     assert "sift" in repr(run)
     assert "<table" in run._repr_html_()
+    assert run.plot()._repr_png_().startswith(b"\x89PNG")
+    assert run.plot("outcomes").save(tmp_path / "outcomes.svg").stat().st_size > 1000
+    with pytest.raises(BadInput, match="no chart 'pie' of this run; it has: cumulative"):
+        run.plot("pie")
+    assert run.rows("p1", "sift")[0].outcome == "ok"
     again = ib.Results(tmp_path / "run")
     assert len(again.frame()) == len(frame)
 
 
-def test_a_function_cannot_be_sent_to_another_process() -> None:
-    with pytest.raises(BadInput, match=r"plugins=\[…\]"):
-        ib.benchmark([lambda fixed, moving: None])  # type: ignore[list-item]
+SCRIPT = """
+import sys
+
+import imedbench as ib
+from imedbench.core.methods import register_method
+from imedbench.core.transforms import Affine, DenseField
+from imedbench.core.types import MethodInfo, Registration
+
+# FIRST LINE
+STEP = 2.0
 
 
-def test_importing_costs_nothing() -> None:
-    code = (
-        "import sys, imedbench; print([m for m in ('numpy', 'torch', 'cv2') if m in sys.modules])"
+def move(fixed, moving):
+    \"\"\"Move right.\"\"\"
+    return Registration(Affine([[1, 0, step()], [0, 1, 0]]))
+
+
+def step():
+    return STEP
+
+
+@register_method(MethodInfo("decorated", "moves right", "affine"))
+def decorated(fixed, moving, *, far: float = 1.0):
+    return Registration(Affine([[1, 0, far], [0, 1, 0]]))
+
+
+def broken(fixed, moving):
+    return fixed + moving
+
+
+class Still:
+    info = MethodInfo("still", "does nothing", "affine")
+
+    def prepare(self, device):
+        self.ready = True
+
+    def register(self, fixed, moving):
+        assert self.ready
+        return Registration(Affine.identity())
+
+
+run = ib.benchmark(
+    [move, "decorated:far=2", decorated, Still(), broken],
+    data=sys.argv[1],
+    out="run",
+    splits=["multi-modal"],
+    metrics=["tre_mean"],
+)
+frame = run.frame()
+print(frame.set_index("method")["tre_mean"].to_dict())
+print(run.rows("p0", "broken")[0])
+"""
+
+
+def test_what_a_script_without_a_guard_defines_runs_in_other_processes(
+    write_manifest: Callable[..., Path], tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    data = write_manifest(tmp_path / "data", ["cf"])
+    script = tmp_path / "script.py"
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        script.write_text(text)
+        return subprocess.run(
+            [sys.executable, script.name, str(data)],
+            capture_output=True, text=True, cwd=tmp_path, check=False,
+        )  # fmt: skip
+
+    done = run(SCRIPT)
+    assert done.returncode == 0, done.stderr
+    scores, *row = done.stdout.splitlines()
+    assert scores == (
+        "{'move': 0.0, 'decorated:far=2': 0.0, 'decorated': 1.0, 'still': 2.0, 'broken': nan}"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert {"register", "benchmark"} <= set(dir(ib))
+    assert "at script.py:28" in row[0]
+    assert "return fixed + moving" in "\n".join(row)
+
+    moved = run(SCRIPT.replace("# FIRST LINE", "# a comment\n"))
+    assert moved.returncode == 0, "no answer depends on where a function stands"
+    changed = run(SCRIPT.replace("self.ready = True", "self.ready = 1"))
+    assert "row of still on p0 was made with other code" in changed.stderr
+    changed = run(SCRIPT.replace("STEP = 2.0", "STEP = 3.0"))
+    assert "row of move on p0 was made with" in changed.stderr, "it does on what the function uses"
+    assert "recompute=True" in changed.stderr
+
+    kept = tmp_path / "run" / "functions" / "decorated.py"
+    again = cli(
+        *("run", "--plugin", kept, "--methods", "decorated:far=2", "--data", data),
+        *("--out", tmp_path / "again", "--split", "multi-modal", "--metrics", "tre_mean"),
+    )
+    assert again.code == 0, again.err
+
+
+def test_what_cannot_be_handed_over_is_said_at_once(tmp_path: Path) -> None:
+    lock = threading.Lock()
+
+    def locked(fixed: Image, moving: Image) -> Registration:
+        with lock:
+            return Registration.failed("no")
+
+    def sift(fixed: Image, moving: Image) -> Registration:
+        return Registration.failed("no")
+
+    wrong: list[tuple[Any, str]] = [
+        (lambda fixed, moving: None, "define|made by def"),
+        (3, "no method; give names"),
+        (locked, "cannot be handed to another process"),
+        (sift, "'sift' is already taken by imedbench.methods"),
+        ("sfit", "did you mean"),
+    ]
+    for method, message in wrong:
+        with pytest.raises(BadInput, match=message):
+            ib.benchmark([method], data="synthetic:size=64:pairs=1", out=tmp_path / "run")
+    with pytest.raises(BadInput, match="no setting 'limits'; did you mean limit"):
+        ib.benchmark("sift", limits=3)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_reprs_say_what_a_thing_is() -> None:
+    image = Image(np.zeros((4, 6, 3), np.uint8), "cf")
+    assert repr(image) == "<Image 6×4 px, colour, cf>"
+    move = Affine([[1, 0, 5], [0, 1, 0]])
+    assert repr(move) == "Affine(matrix=[[1, 0, 5], [0, 1, 0], [0, 0, 1]])"
+    field = DenseField(np.zeros((8, 9, 2)))
+    assert repr(field) == "DenseField(displacement=<8×9×2 numbers>)"
+    found = ib.register(np.full((600, 50), 80, np.uint8), np.zeros((40, 40), np.uint8), "identity")
+    page = found._repr_html_()
+    assert "&lt;Alignment ok: Affine(matrix=" in page
+    assert "data:image/png;base64," in page
+    lost = ib.register(image, image, lambda fixed, moving: 1 / 0)
+    assert "ZeroDivisionError" in lost._repr_html_()
+    assert "1 / 0" in lost.traceback
+
+
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    file = Path(__file__).parents[1] / "docs" / "tutorials" / "python.ipynb"
+    if not file.is_file():
+        pytest.skip("not run from a checkout")
+    notebook = nbformat.read(file, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "outputs are stripped"
+    place = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=240, resources=place).execute()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in shown), "plot() shows a chart"
+    printed = "".join(output.get("text", "") for output in shown)
+    assert "at <cell of broken>:3" in printed
+    assert "difference = fixed - moving" in printed
+    assert (tmp_path / "runs" / "broken" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "light"),
+    [(["-c", "import imedbench"], {"typer"}), (["-m", "imedbench", "--help"], set())],
+    ids=["import", "help"],
+)
+def test_importing_and_help_load_nothing_heavy(arguments: list[str], light: set[str]) -> None:
+    heavy = {"numpy", "torch", "cv2", "pandas", "scipy", "matplotlib", "kornia", "PIL"} | light
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "imedbench" in loaded
+    assert loaded & heavy == set()
+
+
+def test_what_the_package_offers_is_listed() -> None:
+    assert {"register", "benchmark", "Results", "conversions"} <= set(dir(ib))
     with pytest.raises(AttributeError, match="no attribute 'registr'"):
         _ = ib.registr

@@ -33,6 +33,7 @@ from imedbench.core.options import PluginSpec, bind_options
 from imedbench.core.text import as_text
 from imedbench.core.wrapping import wrapped
 
+INTERACTIVE = "__main__"  # the module of a script, and of all that is typed into a notebook
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -54,13 +55,15 @@ class Registry:
     def register(self, name: str) -> Callable[[F], F]:
         """Store a class or function under a name, by decorating it; it stays unchanged.
 
+        What ``__main__`` has registered it may register anew: a notebook's cell is run again.
+
         Raises:
             ValueError: when the name is taken.
         """
 
         def store(factory: F) -> F:
             taken_by = self._owner(name)
-            if taken_by:
+            if taken_by and not taken_by == factory.__module__ == INTERACTIVE:
                 raise ValueError(f"the {self.kind} name {name!r} is already taken by {taken_by}")
             self._factories[name] = factory
             return factory
@@ -71,9 +74,13 @@ class Registry:
         """Return every known name, sorted; imports nothing."""
         return sorted({*self._factories, *self._entry_points})
 
-    def modules(self) -> set[str]:
-        """Name the modules of the plugins that have registered themselves so far."""
-        return {factory.__module__ for factory in self._factories.values()}
+    def loaded(self) -> dict[str, Callable[..., Any]]:
+        """Return what has been registered so far, by name; imports nothing."""
+        return dict(self._factories)
+
+    def is_installed(self, name: str) -> bool:
+        """Tell whether an installed package offers a plugin of that name, itself among them."""
+        return name in self._entry_points
 
     def factory(self, name: str) -> Callable[..., Any]:
         """Return the class or function registered under a name, imported now if need be.

@@ -52,6 +52,10 @@ class Image:
         if not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or 0 in shape:
             raise ContractError(f"an image must be H×W or H×W×3, this one is {shape}")
 
+    def __repr__(self) -> str:
+        kind = "colour" if self.pixels.ndim == 3 else "grey"
+        return f"<Image {self.size[0]}×{self.size[1]} px, {kind}, {self.modality}>"
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""

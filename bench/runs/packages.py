@@ -13,13 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from imedbench.core.registry import INTERACTIVE
 from imedbench.core.types import MethodInfo
 
 
 def code_hash(factory: Callable[..., Any]) -> str:
     """Hash of the code of a plugin and, for a wrapper, of what it wraps."""
     inner = getattr(factory, "inner", None)
-    own = source_hash(factory.__module__)
+    # What was typed into a notebook has no file, so that its content is hashed where it is kept.
+    own = getattr(factory, "content", "") or source_hash(factory.__module__)
     return own if inner is None else f"{own}+{code_hash(inner)}"
 
 
@@ -51,7 +53,8 @@ def plugin_files(module: ModuleType) -> list[Path]:
         room = sys.modules[".".join(module.__name__.split(".")[:2])]
         return [*_sources(imedbench.core), *_sources(room)]
     top = sys.modules.get(module.__name__.partition(".")[0], module)
-    return _sources(top) or [Path(str(module.__file__))]
+    file = getattr(module, "__file__", None)
+    return _sources(top) or ([Path(file)] if file else [])
 
 
 def _sources(package: ModuleType) -> list[Path]:
@@ -90,8 +93,9 @@ def _imported_names(file: Path) -> Iterator[str]:
 def with_package(info: MethodInfo, factory: Callable[..., Any]) -> MethodInfo:
     """Add what a method does not say itself: the package it comes in, and that one's licence."""
     module = sys.modules[factory.__module__]
-    if module.__name__.startswith("imedbench_plugin_"):
-        return replace(info, package=info.package or Path(str(module.__file__)).name)
+    if module.__name__.startswith("imedbench_plugin_") or module.__name__ == INTERACTIVE:
+        file = Path(str(getattr(module, "__file__", "notebook")))
+        return replace(info, package=info.package or file.name)
     package = next(iter(packages_of(factory)), "")
     if not package:
         return info

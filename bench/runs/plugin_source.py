@@ -8,7 +8,14 @@ from pathlib import Path
 from traceback import FrameSummary
 from typing import Any
 
-from imedbench.core.registry import DATASETS, METHODS, METRICS, TRANSLATORS, WRAPPERS
+from imedbench.core.registry import (
+    DATASETS,
+    INTERACTIVE,
+    METHODS,
+    METRICS,
+    TRANSLATORS,
+    WRAPPERS,
+)
 from imedbench.core.text import as_text
 
 MAX_TRACE = 20_000  # characters of a traceback that are kept, from its end
@@ -28,7 +35,10 @@ def find_own_line(error: BaseException) -> FrameSummary | None:
     What is a plugin's is told by the modules that have registered one. A function that was handed
     over belongs to ``__main__``.
     """
-    homes = {"__main__", *(_home(m) for registry in _REGISTRIES for m in registry.modules())}
+    homes = {
+        INTERACTIVE,
+        *(_home(f.__module__) for registry in _REGISTRIES for f in registry.loaded().values()),
+    }
     frames = list(traceback.walk_tb(error.__traceback__))
     lines = traceback.extract_tb(error.__traceback__)
     own = [

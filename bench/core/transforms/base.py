@@ -64,9 +64,25 @@ class Transform(ABC):
         """Return one transform of the same kind that does what this and the next do, or None."""
         return None
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in self.parameters().items())
+        return f"{type(self).__name__}({shown})"
+
     def is_finite(self) -> bool:
         """Tell whether every parameter is a finite number."""
         return _all_finite(self.parameters())
+
+
+def _shown(value: Any) -> str:
+    """A parameter on one line: a few numbers, or the size of many."""
+    if isinstance(value, np.ndarray) and value.size > 12:
+        return f"<{'×'.join(map(str, value.shape))} numbers>"
+    if isinstance(value, np.ndarray):
+        text = np.array2string(
+            value, separator=", ", formatter={"float_kind": lambda number: f"{number:.6g}"}
+        )
+        return " ".join(text.split())
+    return repr(value)
 
 
 def _all_finite(value: Any) -> bool:

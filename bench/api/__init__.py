@@ -1,0 +1,17 @@
+"""The Python side: align a pair, benchmark methods, read what came of it.
+
+Example::
+
+    import imedbench as ib
+
+    found = ib.register("fundus.png", "octa.png", method="imed")
+    run = ib.benchmark(["sift", "imed", my_function], data="synthetic", out="runs/x")
+    run.summary()
+"""
+
+from imedbench.api.many_pairs import benchmark
+from imedbench.api.one_pair import Alignment, register
+from imedbench.api.results import Plot, Results
+from imedbench.core.transforms import conversions
+
+__all__ = ["Alignment", "Plot", "Results", "benchmark", "conversions", "register"]
