@@ -116,18 +116,9 @@ def test_issue_forms_have_what_forms_need() -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    def pages(part: Any) -> list[str]:
-        if isinstance(part, str):
-            return [part]
-        return [
-            page
-            for one in (part.values() if isinstance(part, dict) else part)
-            for page in pages(one)
-        ]
-
-    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    named = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
     there = {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")}
-    assert set(pages(site["nav"])) == there | {"reference/commands.md"}
+    assert set(named) == there | {"reference/commands.md"}
 
 
 def test_the_site_builds_strictly_and_loads_nothing(tmp_path: Path) -> None:
