@@ -7,8 +7,8 @@ Each page is followed from top to bottom in an empty folder. What a reader does 
 - ``<!-- not run: why -->`` leaves the next block out, and is counted.
 
 A command ends with 0 unless the remark beside it says ``ends with N``. A block with a title is the
-file of that name, and the images that a table of pairs lists are drawn. A table in a block of text
-is what the commands before it print, but for times.
+file of that name, and the images that a table of pairs lists are drawn. A block of text is what the
+commands before it print, but for times in a table.
 """
 
 from __future__ import annotations
@@ -194,10 +194,14 @@ def run_lines(code: str, cli: Callable[..., Any]) -> str:
 
 
 def assert_same_rows(shown: str, printed: str) -> None:
-    """Hold a table to what was printed: words to the letter, figures to a tenth, times not."""
+    """Hold a table to what was printed: words to the letter, figures to a tenth, times not.
+
+    Text without a table has to be there as it is, but for where lines break.
+    """
     rows = re.compile(r"^[│┃] (.+) [│┃]$", re.MULTILINE)
     table, found = rows.findall(shown), rows.findall(printed)
-    assert len(table) > 2
+    if not table:
+        assert " ".join(shown.split()) in " ".join(printed.split())
     for row, other in zip(table, found, strict=False):
         for cell, now in zip(re.split("[│┃]", row)[:-1], re.split("[│┃]", other)[:-1], strict=True):
             if re.fullmatch(r"[\d.]+", cell.strip()):
