@@ -1,4 +1,4 @@
-"""Working frame, vessel maps, centre lines and the sub-pixel step, on drawn vessels."""
+"""Working frame, vessel maps and centre lines, on drawn vessels."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,6 @@ import pytest
 
 from imedbench.core.types import Image
 from imedbench.methods.imed.lines import trace_lines
-from imedbench.methods.imed.polish import polish_pose
 from imedbench.methods.vessel_maps import (
     VesselMap,
     evidence_map,
@@ -111,30 +110,3 @@ def test_working_scales(
 ) -> None:
     images = (Image(np.zeros(shape, np.uint8)) for shape in (fixed, moving))
     assert working_scales(*images, 512) == pytest.approx(expected)
-
-
-def network_of_lines(shift: tuple[float, float]) -> VesselMap:
-    y, x = np.mgrid[:200, :200].astype(np.float32)
-    x, y = x - shift[0], y - shift[1]
-    waves = [np.sin(x / 9 + np.sin(y / 25)), np.sin(y / 11 + np.sin(x / 19))]
-    strength = np.max([np.exp(-((w / 0.25) ** 2)) for w in waves], axis=0).astype(np.float32)
-    return VesselMap(strength, np.zeros((2, 200, 200), np.float32), np.ones((200, 200), bool))
-
-
-def test_polish_finds_a_fraction_of_a_pixel() -> None:
-    pose = polish_pose(network_of_lines((0, 0)), network_of_lines((0.8, -0.6)), np.eye(3))
-    place = pose @ [100.8, 99.4, 1]
-    assert np.linalg.norm(place[:2] / place[2] - 100) < 0.1
-
-
-def test_polish_returns_the_same_pose_rather_than_run_away() -> None:
-    far = np.eye(3)
-    far[0, 2] = 14.0
-    start = far.copy()
-    found = polish_pose(network_of_lines((0, 0)), network_of_lines((0, 0)), start)
-    assert np.abs((found - start)[:2, 2]).max() < 5
-    nothing = np.eye(3)
-    nothing[0, 2] = 5000.0
-    assert np.array_equal(
-        polish_pose(network_of_lines((0, 0)), network_of_lines((0, 0)), nothing), nothing
-    )

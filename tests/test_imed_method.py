@@ -12,10 +12,12 @@ from imedbench.core.stages import collect_stages
 from imedbench.core.transforms import Affine, warp_image
 from imedbench.core.types import Image, ImagePair, Registration
 from imedbench.datasets.synthetic.pairs import make_pair
+from imedbench.datasets.synthetic.warps import Level
 from imedbench.methods.imed.attempt import Attempt, Budget, Prepared
 from imedbench.methods.imed.method import Imed, ImedFast
-from imedbench.methods.imed.search import SearchRange
+from imedbench.methods.imed.search import Poses, SearchRange, search
 from imedbench.methods.imed.selfcheck import Evidence
+from imedbench.methods.vessel_maps import Segmenter, VesselMap, WorkingImage
 
 SIZE = 320
 
@@ -110,7 +112,6 @@ def test_an_image_without_vessels_is_refused(method: Imed) -> None:
         {"segmentation": "ridge"},
         {"refine": "affine"},
         {"refine": "similarity"},
-        {"polish": False},
         {"rotation": "all"},
     ],
     ids=str,
@@ -148,7 +149,7 @@ def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
     assert set(shown.images) == {"fixed_vessels", "moving_vessels"}
     assert all(image.dtype == np.uint8 for image in shown.images.values())
     assert {"excess_match_rate", "z_score", "overlap", "lead"} <= set(shown.values)
-    stages = {"normalise", "maps", "lines", "search", "refine", "polish"}
+    stages = {"normalise", "maps", "lines", "search", "refine"}
     assert set(times.milliseconds) == stages
 
 
@@ -156,6 +157,59 @@ def test_the_answer_does_not_depend_on_chance(method: Imed) -> None:
     pair = make_pair(12, "hard", size=SIZE)
     first, second = (method.register(pair.fixed, pair.moving) for _ in range(2))
     assert first.confidence == second.confidence
+
+
+class ShakenSegmenter(Segmenter):
+    """Vessel maps with a little noise on them.
+
+    Args:
+        seed: of the noise.
+        sigma: of the noise, as a share of the strength.
+    """
+
+    def __init__(self, seed: int, sigma: float = 1e-3) -> None:
+        super().__init__("unet")
+        self.rng, self.sigma = np.random.default_rng(seed), sigma
+
+    def __call__(self, view: WorkingImage) -> VesselMap:
+        vessels = super().__call__(view)
+        noise = 1 + self.sigma * self.rng.standard_normal(vessels.strength.shape)
+        return replace(vessels, strength=(vessels.strength * noise).astype(np.float32))
+
+
+@pytest.mark.parametrize(("seed", "level"), [(3, "imed"), (7, "fields")])
+def test_noise_on_the_maps_hardly_moves_the_answer(seed: int, level: Level) -> None:
+    pair = make_pair(seed, level)
+    method = Imed(rotation="narrow")
+    method.prepare("cpu")
+    plain = method.register(pair.fixed, pair.moving).fixed_from_moving
+    assert plain is not None
+    method._segmenter = ShakenSegmenter(seed)
+    shaken = method.register(pair.fixed, pair.moving).fixed_from_moving
+    assert shaken is not None
+    moves = np.linalg.norm(
+        plain.apply(pair.truth.moving_points) - shaken.apply(pair.truth.moving_points), axis=1
+    )
+    assert 0 < moves.mean() < 0.3
+
+
+def test_a_clear_leader_is_not_compared_with_the_rest(
+    method: Imed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def searched(*arguments: object) -> Poses:
+        asked.append(arguments[-1])
+        return search(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("imedbench.methods.imed.attempt.search", searched)
+    pair = make_pair(3, "imed", size=SIZE)
+    early = method.register(pair.fixed, pair.moving)
+    assert asked == ["near"]
+    monkeypatch.setattr("imedbench.methods.imed.attempt._CLEAR_LEAD", np.inf)
+    late = method.register(pair.fixed, pair.moving)
+    assert asked == ["near", "near", "far"]
+    assert abs(error(early, pair) - error(late, pair)) < 0.05
 
 
 WEAK, FAIR, SURE = (Evidence(0.45, 80, 0.5, lead) for lead in (0.0, 0.1, 0.2))

@@ -19,9 +19,12 @@ from imedbench.methods.imed.refine import (
     AFFINE,
     HOMOGRAPHY,
     SIMILARITY,
+    Fit,
     Round,
+    Step,
+    converge,
     deformation,
-    refine_poses,
+    refine,
     shortlist_poses,
     slopes,
 )
@@ -45,11 +48,25 @@ def curves(seed: int) -> Lines:
     return Lines(where[kept], angle[kept], np.ones(kept.sum(), np.float32), FOV)
 
 
+def placed(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """N×2 points through one homography."""
+    return project(matrix[None], points.T)[:, 0].T
+
+
+def aligned(fixed: Lines, moving: Lines, radii: np.ndarray, *freedoms: int) -> np.ndarray:
+    """The pose that steps at these radii find, with one freedom after the other."""
+    fit = Fit.of(np.eye(3)[None], fixed.shape)
+    tables = build_targets(fixed), build_targets(moving)
+    for freedom in freedoms:
+        fit = refine(*tables, fit, [Step(radius, freedom, 2000) for radius in radii])
+    return fit.poses[0]
+
+
 def warped(lines: Lines, matrix: np.ndarray) -> Lines:
     """The curves through a homography, their directions by a small step along them."""
     step = 0.01 * np.column_stack([np.cos(lines.angle), np.sin(lines.angle)])
     here, there = (
-        project(matrix[None], p.astype(np.float64))[0] for p in (lines.points, lines.points + step)
+        placed(matrix, p.astype(np.float64)) for p in (lines.points, lines.points + step)
     )
     angle = np.arctan2(*(there - here).T[::-1])
     kept = ((here > 2) & (here < np.array(SHAPE[::-1]) - 3)).all(1)
@@ -67,29 +84,28 @@ def grid() -> np.ndarray:
 def test_the_slopes_equal_finite_differences(freedom: int) -> None:
     rng = np.random.default_rng(0)
     parameters = rng.normal(0, 0.05, (3, 8))
-    base = rng.uniform(-1, 1, (3, 7, 2))
-    normals = rng.normal(size=(3, 7, 2))
-    mapped, slope = slopes(parameters, base, normals, freedom)
-    np.testing.assert_allclose(mapped, project(deformation(parameters), base))
-    assert slope.shape == (3, 7, freedom)
+    base = rng.uniform(-1, 1, (2, 3, 7))
+    normals = rng.normal(size=(2, 3, 7))
+    slope = slopes(parameters, base, normals, freedom)
+    assert slope.shape == (3, freedom, 7)
     for k in range(freedom):
         change = np.zeros((3, 8))
         change[:, k] = 1e-6
         up, down = (project(deformation(parameters + s * change), base) for s in (1, -1))
-        expected = ((up - down) / 2e-6 * normals).sum(-1)
-        np.testing.assert_allclose(slope[..., k], expected, atol=1e-7)
+        expected = ((up - down) / 2e-6 * normals).sum(0)
+        np.testing.assert_allclose(slope[:, k], expected, atol=1e-7)
 
 
 def test_the_nearest_vessel_of_fitting_direction_equals_a_tree_search() -> None:
     lines = curves(0)
     table = build_targets(lines)
     rng = np.random.default_rng(1)
-    places = rng.uniform(10, 220, (1, 200, 2)).astype(np.float32)
+    places = rng.uniform(10, 220, (2, 1, 200)).astype(np.float32)
     angle = np.zeros((1, 200), np.float32)
     index, seen, _ = find_nearest(table, places, angle)
     fitting = np.flatnonzero(np.cos(2 * lines.angle) > 0.5)
-    best, _ = cKDTree(lines.points[fitting]).query(places[0])
-    found = np.linalg.norm(lines.points[index[0]] - places[0], axis=1)
+    best, _ = cKDTree(lines.points[fitting]).query(places[:, 0].T)
+    found = np.linalg.norm(lines.points[index[0]] - places[:, 0].T, axis=1)
     assert seen.all()
     assert (np.cos(2 * lines.angle[index]) > 0.5 - 1e-6).all()
     assert np.abs(found - best).max() < 4  # tables have cells of 2 px
@@ -97,7 +113,7 @@ def test_the_nearest_vessel_of_fitting_direction_equals_a_tree_search() -> None:
 
 def test_places_outside_are_not_seen() -> None:
     table = build_targets(curves(0))
-    places = np.array([[[-9.0, 5.0], [5.0, 1e9], [50.0, 50.0]]], np.float32)
+    places = np.array([[[-9.0, 5.0, 50.0]], [[5.0, 1e9, 50.0]]], np.float32)
     _, seen, _ = find_nearest(table, places, np.zeros((1, 3), np.float32))
     assert seen.tolist() == [[False, False, True]]
 
@@ -110,26 +126,21 @@ def test_a_known_deformation_is_found(freedom: int) -> None:
     fixed_from_moving = np.linalg.inv(to_unit) @ deformation(parameters)[0] @ to_unit
     fixed = curves(3)
     moving = warped(fixed, np.linalg.inv(fixed_from_moving))
-    start = np.eye(3)[None]
-    for free in (SIMILARITY, AFFINE, HOMOGRAPHY):
-        if free <= freedom:
-            radii = np.geomspace(24, 3, 12)
-            start = refine_poses(
-                build_targets(fixed), build_targets(moving), start, radii, free, 2000
-            )
-    expected = project(fixed_from_moving[None], grid())
-    off = np.linalg.norm(project(start, grid()) - expected, axis=-1)
-    assert off.mean() < 0.3
+    freedoms = [free for free in (SIMILARITY, AFFINE, HOMOGRAPHY) if free <= freedom]
+    pose = aligned(fixed, moving, np.geomspace(24, 3, 12), *freedoms)
+    off = placed(pose, grid()) - placed(fixed_from_moving, grid())
+    assert np.linalg.norm(off, axis=1).mean() < 0.3
 
 
 def test_many_poses_at_once_equal_one_by_one() -> None:
     fixed, moving = build_targets(curves(3)), build_targets(curves(3))
     starts = np.stack([np.eye(3), np.eye(3)])
     starts[1, 0, 2] = 4.0
-    radii = np.array([10.0, 5.0])
-    both = refine_poses(fixed, moving, starts, radii, SIMILARITY, 300)
-    alone = refine_poses(fixed, moving, starts[1:], radii, SIMILARITY, 300)
-    np.testing.assert_allclose(both[1], alone[0], atol=1e-4)
+    steps = [Step(10.0, SIMILARITY, 300), Step(5.0, SIMILARITY, 300)]
+    both = refine(fixed, moving, Fit.of(starts, SHAPE), steps)
+    alone = refine(fixed, moving, Fit.of(starts[1:], SHAPE), steps)
+    np.testing.assert_allclose(both.poses[1], alone.poses[0], atol=1e-4)
+    np.testing.assert_array_equal(both.only(1).poses, both.poses[1:])
 
 
 def test_vessels_that_only_one_image_shows_are_left_out() -> None:
@@ -145,15 +156,8 @@ def test_vessels_that_only_one_image_shows_are_left_out() -> None:
         np.concatenate([seen.weight, extra.weight[kept]]),
         FOV,
     )
-    pose = refine_poses(
-        build_targets(fixed),
-        build_targets(moving),
-        np.eye(3)[None],
-        np.geomspace(15, 3, 10),
-        4,
-        2000,
-    )
-    off = project(pose, grid() + np.array([5.0, -3.0]))[0] - grid()
+    pose = aligned(fixed, moving, np.geomspace(15, 3, 10), SIMILARITY)
+    off = placed(pose, grid() + np.array([5.0, -3.0])) - grid()
     assert np.linalg.norm(off, axis=1).mean() < 0.3
 
 
@@ -182,10 +186,13 @@ def test_the_shortlist_puts_the_right_pose_first() -> None:
     wrong[:, :2, 2] = rng.uniform(60, 120, (7, 2)) * rng.choice([-1, 1], (7, 2))
     near = np.eye(3)
     near[:2, 2] = 8, -6
-    rounds = (Round(200, (24, 8), 4, 6.0, 4), Round(500, (10, 4), 5, 3.0, 2))
-    best = shortlist_poses(table, table, np.concatenate([wrong, near[None]]), rounds)
-    assert len(best) == 2
-    np.testing.assert_allclose(best[0], np.eye(3), atol=0.3)
+    poses = np.concatenate([wrong, near[None]])
+    first = shortlist_poses(table, table, poses, Round(200, (24, 8), 4, 6.0, 4))
+    best = shortlist_poses(table, table, first.poses, Round(500, (10, 4), 5, 3.0, 2))
+    assert len(first.poses) == 4
+    assert len(best.poses) == 2
+    assert (np.diff(first.z_scores) <= 0).all()
+    np.testing.assert_allclose(best.poses[0], np.eye(3), atol=0.3)
 
 
 def test_few_vessels_do_not_bend_the_whole_image() -> None:
@@ -196,10 +203,25 @@ def test_few_vessels_do_not_bend_the_whole_image() -> None:
     shaken = lines.points[close] + rng.normal(0, 1.0, (close.sum(), 2)).astype(np.float32)
     fixed = Lines(lines.points[close], lines.angle[close], lines.weight[close], FOV)
     moving = Lines(shaken, lines.angle[close], lines.weight[close], FOV)
-    tables = build_targets(fixed), build_targets(moving)
-    pose = refine_poses(*tables, np.eye(3)[None], np.geomspace(6, 3, 8), HOMOGRAPHY, 2000)
     corners = np.array([[0, 0], [255, 0], [255, 239], [0, 239.0]])
-    assert np.linalg.norm(project(pose, corners)[0] - corners, axis=1).max() < 6
+    tables = build_targets(fixed), build_targets(moving)
+    start = Fit.of(np.eye(3)[None], SHAPE)
+    settled = converge(*tables, start, HOMOGRAPHY).poses[0]
+    for pose in (aligned(fixed, moving, np.geomspace(6, 3, 8), HOMOGRAPHY), settled):
+        assert np.linalg.norm(placed(pose, corners) - corners, axis=1).max() < 6
+
+
+def test_converging_again_or_from_elsewhere_changes_nothing() -> None:
+    fixed = curves(3)
+    moving = warped(fixed, np.array([[1.01, 0.01, 5.0], [-0.02, 1, -3.0], [1e-5, 0, 1]]))
+    tables = build_targets(fixed), build_targets(moving)
+    steps = [Step(radius, AFFINE, 2000) for radius in np.geomspace(15, 3, 8)]
+    near = refine(*tables, Fit.of(np.eye(3)[None], SHAPE), steps)
+    once = converge(*tables, near, HOMOGRAPHY)
+    elsewhere = replace(near, parameters=near.parameters + 0.004)  # half a pixel
+    for start in (once, elsewhere):
+        again = converge(*tables, start, HOMOGRAPHY).poses[0]
+        assert np.abs(placed(again, grid()) - placed(once.poses[0], grid())).max() < 0.05
 
 
 def test_a_pose_that_changes_its_scale_much_fell_onto_other_vessels(
@@ -209,18 +231,17 @@ def test_a_pose_that_changes_its_scale_much_fell_onto_other_vessels(
     collapsed, steady = np.diag([1.5, 1.5, 1.0]), np.eye(3)
     steady[0, 2] = 2.0
     after = np.stack([np.eye(3), steady])  # where the alignment takes them: the first fits best
-    monkeypatch.setattr("imedbench.methods.imed.refine.refine_poses", lambda *_: after)
-    rounds = (Round(500, (10, 4), 5, 3.0, keep=1),)
-    best = shortlist_poses(table, table, np.stack([collapsed, steady]), rounds)
-    np.testing.assert_array_equal(best, steady[None])
+    moved = Fit.of(after, SHAPE)
+    monkeypatch.setattr("imedbench.methods.imed.refine.refine", lambda *_: moved)
+    each = Round(500, (10, 4), 5, 3.0, keep=1)
+    best = shortlist_poses(table, table, np.stack([collapsed, steady]), each)
+    np.testing.assert_allclose(best.poses, steady[None], atol=1e-12)
 
 
 def test_the_lead_is_over_the_best_different_answer() -> None:
     wrong, right, worst = Evidence(0.2, 20, 0.5), Evidence(0.6, 30, 0.5), Evidence(0.1, 9, 0.5)
-    best, evidence = choose_answer([wrong, right, worst])
-    assert best == 1
-    assert evidence == replace(right, lead=pytest.approx(np.log(31 / 21)))
-    assert choose_answer([right]) == (0, right)
+    assert choose_answer([wrong, right, worst]) == (1, pytest.approx(np.log(31 / 21)))
+    assert choose_answer([right]) == (0, 0.0)
     # What counts is the whole evidence: a larger z-score on fewer of the vessels may be worth less.
     assert choose_answer([Evidence(0.2, 31, 0.5), right])[0] == 1
 

@@ -119,3 +119,18 @@ def test_ranges_reach_what_they_promise() -> None:
     assert span.scales().max() >= 2.0
     assert np.allclose(np.diff(np.append(span.rotations(), 0)[:-1]), np.deg2rad(7))
     assert len(np.unique(np.round(np.exp(1j * SearchRange().rotations()), 9))) == 51
+
+
+def test_two_parts_of_the_scales_are_the_whole() -> None:
+    span = SearchRange()
+    near, far = span.scales("near"), span.scales("far")
+    np.testing.assert_array_equal(np.sort(np.concatenate([near, far])), span.scales())
+    assert near.min() < 0.75
+    assert near.max() > 1.3
+    fixed, moving = tree(1), seen_through(tree(1), similarity(1.9, 5.0, (-120.0, -160.0)), SHAPE)
+    narrow = SearchRange(max_rotation=10)
+    whole = search(fixed, moving, narrow, keep=8)
+    parts = [search(fixed, moving, narrow, 8, part) for part in ("near", "far")]
+    both = parts[0].and_also(parts[1]).distinct(SHAPE, 8)
+    np.testing.assert_array_equal(both.matrices[0], whole.matrices[0])
+    assert (np.diff(both.scores) <= 0).all()

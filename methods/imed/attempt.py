@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +12,15 @@ from imedbench.core.stages import stage
 from imedbench.core.types import Image
 from imedbench.methods.imed.lines import Targets, build_targets, trace_lines
 from imedbench.methods.imed.pairing import select_distinct
-from imedbench.methods.imed.polish import polish_pose
 from imedbench.methods.imed.refine import (
     AFFINE,
     HOMOGRAPHY,
+    SIMILARITY,
+    Fit,
     Round,
-    refine_poses,
+    Step,
+    converge,
+    refine,
     shortlist_poses,
 )
 from imedbench.methods.imed.search import SearchRange, search
@@ -29,10 +32,12 @@ if TYPE_CHECKING:
 
 _MAX_POINTS = 4500  # of an image's centre lines
 _LAST_POINTS = 2000  # of each image that look for a partner in the last steps
-_ROUNDS = (
-    Round(n_points=200, radii=(24, 8), steps=4, reach=6.0, keep=16),
-    Round(n_points=500, radii=(10, 4), steps=5, reach=3.0, keep=16),
-)
+_FIRST = Round(n_points=200, radii=(24, 8), steps=4, reach=6.0, keep=16)
+_SECOND = Round(n_points=500, radii=(10, 4), steps=5, reach=3.0, keep=16)
+_EARLY = 8  # candidates that are looked at before all are
+_CLEAR_LEAD = 0.5  # of the best of them, at which the others are not looked at
+_CERTAIN = 0.99  # confidence that such an answer must have
+_FREEDOM = {"similarity": SIMILARITY, "affine": AFFINE, "homography": HOMOGRAPHY}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +61,13 @@ class Budget:
 
     Args:
         refine: the most general transform of the refinement.
-        polish: align the maps below a pixel at the end.
         candidates: how many clearly different poses of the search are looked at closely.
         finalists: how many different answers are refined to the end.
-        last_steps: of Gauss–Newton with the homography.
     """
 
     refine: Refinement
-    polish: bool
     candidates: int
     finalists: int
-    last_steps: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,10 @@ def prepare(image: Image, scale: float, segment: Segmenter) -> Prepared:
 
 
 def attempt(fixed: Prepared, moving: Prepared, span: SearchRange, budget: Budget) -> Attempt:
-    """Search for poses, refine the likeliest, polish the best and judge it.
+    """Search for poses, refine the likeliest, converge with the best and judge it.
+
+    Most pairs have one answer that leads clearly at scales near 1; the rest of the search and the
+    refinement of the other candidates are for those that have not.
 
     Args:
         fixed: image whose frame is kept.
@@ -120,26 +124,60 @@ def attempt(fixed: Prepared, moving: Prepared, span: SearchRange, budget: Budget
     """
     still, moved = fixed.targets, moving.targets
     with stage("search"):
-        candidates = search(still.lines, moved.lines, span, budget.candidates).matrices
-    with stage("refine"):
-        poses = _finalists(still, moved, candidates, budget)
-        judged = [gather_evidence(still, moved, pose) for pose in poses]
-        best, evidence = choose_answer(judged)
-    pose = poses[best]
-    if budget.polish and budget.refine == "homography":
-        with stage("polish"):
-            pose = polish_pose(fixed.vessels, moving.vessels, pose)
-    return Attempt(fixed, moving, pose, evidence)
-
-
-def _finalists(fixed: Targets, moving: Targets, poses: Matrix, budget: Budget) -> Matrix:
-    """Different answers, refined as far as they may be."""
+        found = search(still.lines, moved.lines, span, budget.candidates, "near")
     if budget.refine != "off":
-        poses = shortlist_poses(fixed, moving, poses, _ROUNDS)
+        with stage("refine"):
+            early = _early_answer(still, moved, found.matrices[:_EARLY], budget)
+        if early is not None and early[1].confidence >= _CERTAIN:
+            return Attempt(fixed, moving, *early)
+    with stage("search"):
+        far = search(still.lines, moved.lines, span, budget.candidates, "far")
+        found = found.and_also(far).distinct(moved.lines.shape, budget.candidates)
+    with stage("refine"):
+        return Attempt(fixed, moving, *_best_answer(still, moved, found.matrices, budget))
+
+
+def _early_answer(
+    fixed: Targets, moving: Targets, poses: Matrix, budget: Budget
+) -> tuple[Matrix, Evidence] | None:
+    """The leader of a few candidates, refined to the end, if it leads clearly."""
+    found = shortlist_poses(fixed, moving, poses, _FIRST)
+    best = select_distinct(found.poses, moving.lines.shape, 2)
+    scores = np.append(found.z_scores[best], 0.0) + 1
+    lead = float(np.log(scores[0] / scores[1]))
+    if lead < _CLEAR_LEAD:
+        return None
+    leader = shortlist_poses(fixed, moving, found.poses[:1], _SECOND)
+    return _finish(fixed, moving, _bent(fixed, moving, leader.poses, budget), lead, budget)
+
+
+def _best_answer(
+    fixed: Targets, moving: Targets, poses: Matrix, budget: Budget
+) -> tuple[Matrix, Evidence]:
+    """The likeliest of all candidates, refined to the end."""
+    if budget.refine != "off":
+        for each in (_FIRST, _SECOND):
+            poses = shortlist_poses(fixed, moving, poses, each).poses
     poses = poses[select_distinct(poses, moving.lines.shape, budget.finalists)]
+    fits = _bent(fixed, moving, poses, budget)
+    best, lead = choose_answer([gather_evidence(fixed, moving, pose) for pose in fits.poses])
+    return _finish(fixed, moving, fits.only(best), lead, budget)
+
+
+def _bent(fixed: Targets, moving: Targets, poses: Matrix, budget: Budget) -> Fit:
+    """Similarities refined far enough to be compared."""
+    fits = Fit.of(poses, fixed.lines.shape)
     if budget.refine in ("affine", "homography"):
-        poses = refine_poses(fixed, moving, poses, np.geomspace(6, 3, 4), AFFINE, _LAST_POINTS)
-    if budget.refine == "homography":
-        radii = np.geomspace(5, 3, budget.last_steps)
-        poses = refine_poses(fixed, moving, poses, radii, HOMOGRAPHY, _LAST_POINTS)
-    return poses
+        steps = [Step(radius, AFFINE, _LAST_POINTS) for radius in np.geomspace(6, 3, 4)]
+        fits = refine(fixed, moving, fits, steps)
+    return fits
+
+
+def _finish(
+    fixed: Targets, moving: Targets, fit: Fit, lead: float, budget: Budget
+) -> tuple[Matrix, Evidence]:
+    """One answer taken to where it stays, and what speaks for it."""
+    if budget.refine != "off":
+        fit = converge(fixed, moving, fit, _FREEDOM[budget.refine])
+    pose = fit.poses[0]
+    return pose, replace(gather_evidence(fixed, moving, pose), lead=lead)

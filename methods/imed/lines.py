@@ -20,6 +20,10 @@ _DIRECTIONS = 6
 _PIXELS_PER_CELL = 2
 MATCH_RADIUS = 3.0  # px; a vessel this near counts as found
 
+# Rows of `Targets.table`.
+POINTS, NORMALS, TWICE = slice(0, 2), slice(2, 4), slice(4, 6)
+ANGLE, WEIGHT = 6, 7
+
 
 @dataclass(frozen=True, eq=False)
 class Lines:
@@ -116,14 +120,15 @@ class Targets:
 
     Args:
         lines: the vessel points.
-        normals: float32 N×2, unit vectors across the vessels.
+        table: float32 8×N: place, unit vector across the vessel, cosine and sine of twice its
+            angle, angle and weight of each point.
         nearest: int32 D×h×w, index of the nearest point whose direction fits; cells of 2 px.
         fov: bool h×w, on the same cells.
         chance: float32 D, share of the field of view within `MATCH_RADIUS` of a fitting vessel.
     """
 
     lines: Lines
-    normals: Plane
+    table: Plane
     nearest: NDArray[np.int32]
     fov: Mask
     chance: Plane
@@ -143,8 +148,14 @@ def build_targets(lines: Lines) -> Targets:
         if members.size:
             nearest[k], distance = _nearest_member(members, cell, (height, width))
             chance[k] = (distance * _PIXELS_PER_CELL <= MATCH_RADIUS)[small_fov].mean()
-    normals = np.column_stack([-np.sin(lines.angle), np.cos(lines.angle)]).astype(np.float32)
-    return Targets(lines, normals, nearest, small_fov, chance)
+    return Targets(lines, _table(lines), nearest, small_fov, chance)
+
+
+def _table(lines: Lines) -> Plane:
+    angle = lines.angle
+    across = [-np.sin(angle), np.cos(angle)]
+    twice = [np.cos(2 * angle), np.sin(2 * angle)]
+    return np.stack([*lines.points.T, *across, *twice, angle, lines.weight]).astype(np.float32)
 
 
 def _nearest_member(
@@ -171,7 +182,7 @@ def find_nearest(
 
     Args:
         table: the image's vessels.
-        places: K×N×2 px.
+        places: 2×K×N (x, y) px.
         angle: direction of a vessel at each place, K×N rad.
 
     Returns:
@@ -180,11 +191,11 @@ def find_nearest(
     """
     height, width = table.fov.shape
     cells = np.rint(places * np.float32(1 / _PIXELS_PER_CELL))
-    column = np.clip(cells[..., 0], -1, width).astype(np.int32)
-    row = np.clip(cells[..., 1], -1, height).astype(np.int32)
+    column = np.clip(cells[0], -1, width).astype(np.int32)
+    row = np.clip(cells[1], -1, height).astype(np.int32)
     seen = (column >= 0) & (row >= 0) & (column < width) & (row < height)
     flat = np.where(seen, row * width + column, 0)
-    seen &= table.fov.ravel()[flat]
+    seen &= table.fov.ravel().take(flat)
     which = np.rint(angle * np.float32(_DIRECTIONS / np.pi)).astype(np.int32) % _DIRECTIONS
-    nearest = table.nearest.ravel()[which * (height * width) + flat]
-    return nearest, seen, table.chance[which]
+    nearest = table.nearest.ravel().take(which * (height * width) + flat)
+    return nearest, seen, table.chance.take(which)

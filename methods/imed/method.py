@@ -6,7 +6,7 @@ meet more vessels than chance would, and clearly more than the next best answer.
 again at another size and over all rotations; if nothing convinces, it says that it failed.
 
 `attempt` is one such try, top to bottom: vessel maps (`methods.vessel_maps`), their centre `lines`,
-`search` on `grids`, `refine` on the `pairing` of vessel points, `polish`, `selfcheck`.
+`search` on `grids`, `refine` on the `pairing` of vessel points, `selfcheck`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class Imed:
         candidates: how many poses of the search are looked at closely.
         refine: the most general transform that the refinement may reach; ``off`` returns the
             best of the proposals as it is.
-        polish: align the maps below a pixel at the end.
         selfcheck: refuse transforms that meet too few vessels.
     """
 
@@ -61,7 +60,6 @@ class Imed:
     rotation: Rotation = "auto"
     candidates: Positive = 48
     refine: Refinement = "homography"
-    polish: bool = True
     selfcheck: bool = True
 
     name: ClassVar[str] = "imed"
@@ -69,7 +67,6 @@ class Imed:
     cells_across: ClassVar[int] = 42  # of the search's grid
     scale_step: ClassVar[float] = 1.12  # of the search
     finalists: ClassVar[int] = 4  # different answers refined to the end
-    last_steps: ClassVar[int] = 6  # of Gauss–Newton with the homography
     retry: ClassVar[float] = 0.5  # at how much of the size the second attempt is made
 
     @property
@@ -111,16 +108,19 @@ class Imed:
         Yields:
             What each attempt found; nothing for one that sees hardly any vessels.
         """
-        from imedbench.methods.imed.attempt import Budget, attempt, prepare
+        from imedbench.methods.imed.attempt import Budget, Prepared, attempt, prepare
         from imedbench.methods.vessel_maps import working_scales
 
-        budget = Budget(self.refine, self.polish, self.candidates, self.finalists, self.last_steps)
+        budget = Budget(self.refine, self.candidates, self.finalists)
+        known: dict[tuple[float, float], tuple[Prepared, Prepared]] = {}
         for size, span in self._plan():
             scales = working_scales(fixed, moving, size)
-            still, moved = (
-                prepare(image, scale, self._segmenter)
-                for image, scale in zip((fixed, moving), scales, strict=True)
-            )
+            if scales not in known:
+                known[scales] = (
+                    prepare(fixed, scales[0], self._segmenter),
+                    prepare(moving, scales[1], self._segmenter),
+                )
+            still, moved = known[scales]
             if min(len(still.targets.lines), len(moved.targets.lines)) >= _MIN_POINTS:
                 yield attempt(still, moved, span, budget)
 
@@ -167,7 +167,6 @@ class ImedFast(Imed):
     cells_across: ClassVar[int] = 32
     scale_step: ClassVar[float] = 1.15
     finalists: ClassVar[int] = 3
-    last_steps: ClassVar[int] = 4
     retry: ClassVar[float] = 2.0
 
 

@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Floats, Mask, Matrix, Plane
-from imedbench.methods.imed.lines import MATCH_RADIUS, Targets, find_nearest
+from imedbench.methods.imed.lines import (
+    ANGLE,
+    MATCH_RADIUS,
+    NORMALS,
+    POINTS,
+    TWICE,
+    WEIGHT,
+    Targets,
+    find_nearest,
+)
 
 _FITTING = 0.7  # cosine of twice the angle between vessels that meet
 _MAX_CHANCE = 0.9
@@ -21,9 +30,10 @@ class Pairs:
     """Vessel points of the moving image and the fixed vessel points they should lie on.
 
     Args:
-        moving: K×N×2 px.
-        fixed: K×N×2 px.
-        normals: K×N×2, across the fixed vessel.
+        moving: 2×K×N (x, y) px.
+        mapped: 2×K×N, where the pose takes them, px of the fixed image.
+        fixed: 2×K×N px.
+        normals: 2×K×N, across the fixed vessel.
         weight: K×N, how surely both are on a vessel.
         own_weight: N, the same of the point that looks alone.
         distance: K×N px in the fixed image.
@@ -35,6 +45,7 @@ class Pairs:
     """
 
     moving: Plane
+    mapped: Plane
     fixed: Plane
     normals: Plane
     weight: Plane
@@ -72,32 +83,43 @@ def find_pairs(fixed: Targets, moving: Targets, poses: Matrix, n_points: int) ->
         poses: K×3×3 fixed_from_moving.
         n_points: how many of each image, evenly chosen, look for a partner.
     """
-    own_f, own_m = (_evenly(len(side.lines), n_points) for side in (fixed, moving))
-    lines_f, lines_m = fixed.lines, moving.lines
+    own_f, own_m = (side.table[:, _evenly(len(side.lines), n_points)] for side in (fixed, moving))
     turn = rotations_of(poses).astype(np.float32)[:, None]
     ahead, back = poses.astype(np.float32), np.linalg.inv(poses).astype(np.float32)
-    places_f, places_m = (
-        project(ahead, lines_m.points[own_m]),
-        project(back, lines_f.points[own_f]),
-    )
-    to_f, seen_f, chance_f = find_nearest(fixed, places_f, lines_m.angle[own_m] + turn)
-    to_m, seen_m, chance_m = find_nearest(moving, places_m, lines_f.angle[own_f] - turn)
-    in_m = np.concatenate([np.broadcast_to(own_m, to_f.shape), to_m], 1)
-    in_f = np.concatenate([to_f, np.broadcast_to(own_f, to_m.shape)], 1)
-    gap = project(ahead, lines_m.points[in_m]) - lines_f.points[in_f]
+    placed = project(ahead, own_m[POINTS])
+    to_f, seen_f, chance_f = find_nearest(fixed, placed, own_m[ANGLE] + turn)
+    to_m, seen_m, chance_m = find_nearest(moving, project(back, own_f[POINTS]), own_f[ANGLE] - turn)
+    met_f, met_m = fixed.table.take(to_f, 1), moving.table.take(to_m, 1)
+    in_f = np.concatenate([met_f, _for_each(own_f, len(poses))], -1)
+    in_m = np.concatenate([_for_each(own_m, len(poses)), met_m], -1)
+    mapped = np.concatenate([placed, project(ahead, met_m[POINTS])], -1)
+    gap_x, gap_y = mapped - in_f[POINTS]
     return Pairs(
-        moving=lines_m.points[in_m],
-        fixed=lines_f.points[in_f],
-        normals=fixed.normals[in_f],
-        weight=lines_m.weight[in_m] * lines_f.weight[in_f],
-        own_weight=np.concatenate([lines_m.weight[own_m], lines_f.weight[own_f]]),
-        distance=np.sqrt(gap[..., 0] ** 2 + gap[..., 1] ** 2),
-        fits=np.cos(2 * (lines_m.angle[in_m] + turn - lines_f.angle[in_f])),
+        moving=in_m[POINTS],
+        mapped=mapped,
+        fixed=in_f[POINTS],
+        normals=in_f[NORMALS],
+        weight=in_m[WEIGHT] * in_f[WEIGHT],
+        own_weight=np.concatenate([own_m[WEIGHT], own_f[WEIGHT]]),
+        distance=np.sqrt(gap_x**2 + gap_y**2),
+        fits=_fits(in_m[TWICE], in_f[TWICE], turn),
         scale=scales_of(poses).astype(np.float32)[:, None],
-        forward=np.arange(in_m.shape[1]) < len(own_m),
+        forward=np.arange(in_m.shape[-1]) < own_m.shape[1],
         in_view=np.concatenate([seen_f, seen_m], 1),
         chance=np.concatenate([chance_f, chance_m], 1),
     )
+
+
+def _for_each(table: Plane, count: int) -> Plane:
+    """The same rows for each of so many poses, 8×N to 8×count×N."""
+    return np.broadcast_to(table[:, None], (len(table), count, table.shape[1]))
+
+
+def _fits(moving: Plane, fixed: Plane, turn: Plane) -> Plane:
+    """Cosine of twice the angle between vessels, from those of either, the moving ones turned."""
+    cos, sin = np.cos(2 * turn), np.sin(2 * turn)
+    turned = moving[0] * cos - moving[1] * sin, moving[0] * sin + moving[1] * cos
+    return np.asarray(turned[0] * fixed[0] + turned[1] * fixed[1])
 
 
 def measure_agreement(pairs: Pairs, reach: float = MATCH_RADIUS) -> Agreement:
@@ -140,12 +162,12 @@ def select_distinct(poses: Matrix, shape: tuple[int, int], keep: int) -> list[in
         Their indices.
     """
     height, width = shape
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
+    corners = np.array([[0, width, 0, width], [0, 0, height, height]], np.float64)
     placed = project(poses, corners)
-    size = np.abs(placed[:, 3] - placed[:, 0]).max(1)
+    size = np.abs(placed[..., 3] - placed[..., 0]).max(0)
     chosen: list[int] = []
     for k in range(len(poses)):
-        gaps = np.abs(placed[chosen] - placed[k]).max(axis=(1, 2))
+        gaps = np.abs(placed[:, chosen] - placed[:, k, None]).max(axis=(0, 2))
         if (gaps > _APART * size[k]).all():
             chosen.append(k)
         if len(chosen) == keep:
@@ -154,12 +176,16 @@ def select_distinct(poses: Matrix, shape: tuple[int, int], keep: int) -> list[in
 
 
 def project(poses: Any, points: Any) -> Any:
-    """Map N×2 or K×N×2 points by K poses to K×N×2."""
-    mapped = points @ poses[:, :2, :2].transpose(0, 2, 1) + poses[:, None, :2, 2]
-    if not poses[:, 2, :2].any():
-        return mapped
-    depth = points @ poses[:, 2, :2, None] + poses[:, None, 2, 2, None]
-    return mapped / np.maximum(depth, 1e-6)
+    """Map 2×N or 2×K×N points (x, y) by K poses to 2×K×N."""
+    x, y = points
+    rows = poses[:, :2, :, None]
+    mapped = np.stack(
+        [row[:, 0] * x + row[:, 1] * y + row[:, 2] for row in (rows[:, 0], rows[:, 1])]
+    )
+    if poses[:, 2, :2].any():
+        last = poses[:, 2, :, None]
+        mapped /= np.maximum(last[:, 0] * x + last[:, 1] * y + last[:, 2], 1e-6)
+    return mapped
 
 
 def rotations_of(poses: Matrix) -> Floats:

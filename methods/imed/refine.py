@@ -4,12 +4,14 @@ Each vessel point of one image looks for the nearest vessel of fitting direction
 ways. The distance across the vessel is the residual; pairs further apart than a radius that shrinks
 from step to step are left out. The model grows from similarity to affine to homography; a prior
 keeps shear and perspective small unless the vessels ask for them. `shortlist_poses` does so
-for many candidates with few points, and goes on with those that agree most.
+for many candidates with few points, and goes on with those that agree most; `converge` takes one
+to where all points together hold it, so that small changes of the images change it little.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +30,18 @@ from imedbench.methods.imed.pairing import (
 SIMILARITY, AFFINE, HOMOGRAPHY = 4, 6, 8
 Array = NDArray[Any]
 
-_EXPECTED_STRAIN = 0.02  # of stretch, shear and perspective, over half an image
+# Usual size of each parameter over half an image; those of a similarity are free.
+_EXPECTED = np.array([np.inf] * 4 + [0.02] * 2 + [0.01] * 2)
 _NOISE = 1.0  # px, usual distance of vessels that are truly the same
 _CORRELATED = 30.0  # neighbouring points of a line that err alike: they count as one
 _MAX_STEP = 0.2
 
 _MAX_DRIFT = 1.4  # a pose whose scale changes more than this fell onto other vessels
+
+_ALL_POINTS = 1 << 30
+_LAST_RADIUS = 3.0  # px
+_MAX_STEPS = 40
+_STILL = 0.005  # px that a corner moves in a step that changes nothing
 
 
 @dataclass(frozen=True)
@@ -55,63 +63,110 @@ class Round:
     keep: int
 
 
-def shortlist_poses(
-    fixed: Targets, moving: Targets, poses: Matrix, rounds: tuple[Round, ...]
-) -> Matrix:
-    """Align every pose a little, keep those that agree most, align these better, and so on.
+@dataclass(frozen=True)
+class Step:
+    """One step of Gauss–Newton.
+
+    Args:
+        radius: at which pairs are cut off, px of the coarser image.
+        freedom: 4 similarity, 6 affine, 8 homography.
+        n_points: how many of each image look for a partner.
+    """
+
+    radius: float
+    freedom: int
+    n_points: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """K similarities, each deformed a little.
+
+    The prior holds the deformation against the similarity, however many steps have been taken.
+
+    Args:
+        start: K×3×3 similarities, fixed_from_moving.
+        parameters: K×8 of `deformation`, in the unit frame.
+        unit_from_fixed: 3×3.
+    """
+
+    start: Matrix
+    parameters: Floats
+    unit_from_fixed: Matrix
+
+    @classmethod
+    def of(cls, start: Matrix, shape: tuple[int, int]) -> Fit:
+        """Leave similarities as they are; ``shape`` is that of the fixed image."""
+        return cls(start, np.zeros((len(start), 8)), _unit_from_fixed(shape))
+
+    @property
+    def poses(self) -> Matrix:
+        """K×3×3 fixed_from_moving."""
+        back = np.linalg.inv(self.unit_from_fixed)
+        return np.asarray(back @ deformation(self.parameters) @ self.unit_from_fixed @ self.start)
+
+    def only(self, k: int) -> Fit:
+        """Return the k-th alone."""
+        return replace(self, start=self.start[[k]], parameters=self.parameters[[k]])
+
+
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """Poses that agree well, best first.
+
+    Args:
+        poses: K×3×3 similarities, fixed_from_moving.
+        z_scores: K, how far their vessels meet beyond chance.
+    """
+
+    poses: Matrix
+    z_scores: Floats
+
+
+def shortlist_poses(fixed: Targets, moving: Targets, poses: Matrix, each: Round) -> Shortlist:
+    """Align every pose a little and keep those that agree most.
 
     Args:
         fixed: vessels of the fixed image.
         moving: vessels of the moving image.
         poses: K×3×3 fixed_from_moving.
-        rounds: what to do in which order.
-
-    Returns:
-        Similarities, best first.
+        each: how to align, and how many to keep.
     """
-    for each in rounds:
-        radii = np.geomspace(*each.radii, each.steps)
-        moved = refine_poses(fixed, moving, poses, radii, SIMILARITY, each.n_points)
-        found = measure_agreement(find_pairs(fixed, moving, moved, each.n_points), each.reach)
-        drift = np.abs(np.log(scales_of(moved) / scales_of(poses)))
-        z_score = np.where(drift < np.log(_MAX_DRIFT), found.z_score, 0)
-        poses = moved[np.argsort(-z_score, kind="stable")[: each.keep]]
-    return poses
+    radii = np.geomspace(*each.radii, each.steps)
+    steps = [Step(radius, SIMILARITY, each.n_points) for radius in radii]
+    moved = refine(fixed, moving, Fit.of(poses, fixed.lines.shape), steps).poses
+    found = measure_agreement(find_pairs(fixed, moving, moved, each.n_points), each.reach)
+    drift = np.abs(np.log(scales_of(moved) / scales_of(poses)))
+    z_scores = np.where(drift < np.log(_MAX_DRIFT), found.z_score, 0)
+    best = np.argsort(-z_scores, kind="stable")[: each.keep]
+    return Shortlist(moved[best], z_scores[best])
 
 
-def refine_poses(
-    fixed: Targets,
-    moving: Targets,
-    poses: Matrix,
-    radii: Floats,
-    freedom: int,
-    n_points: int,
-) -> Matrix:
-    """Gauss–Newton from each pose.
+def refine(fixed: Targets, moving: Targets, fit: Fit, steps: Iterable[Step]) -> Fit:
+    """Take steps of Gauss–Newton with every pose.
 
     Args:
         fixed: vessels of the fixed image.
         moving: vessels of the moving image.
-        poses: K×3×3 fixed_from_moving to start from.
-        radii: truncation radius of each step, px of the coarser image.
-        freedom: 4 similarity, 6 affine, 8 homography.
-        n_points: how many of each image look for a partner.
-
-    Returns:
-        K×3×3.
+        fit: where to start.
+        steps: what to take.
     """
-    unit_from_fixed = _unit_from_fixed(fixed.lines.shape)
-    fixed_from_unit = np.linalg.inv(unit_from_fixed)
-    start = unit_from_fixed @ poses
-    parameters = np.zeros((len(poses), 8))
-    for radius in radii:
-        pairs = find_pairs(fixed, moving, poses, n_points)
-        base = project(start.astype(np.float32), pairs.moving)
-        wanted = project(unit_from_fixed.astype(np.float32)[None], pairs.fixed)
-        strain = _NOISE * unit_from_fixed[0, 0] / _EXPECTED_STRAIN
-        parameters += _step(parameters, base, wanted, pairs, radius, freedom, strain)
-        poses = fixed_from_unit @ deformation(parameters) @ start
-    return poses
+    for step in steps:
+        pairs = find_pairs(fixed, moving, fit.poses, step.n_points)
+        change = _change(fit, pairs, step)
+        fit = replace(fit, parameters=fit.parameters + change)
+    return fit
+
+
+def converge(fixed: Targets, moving: Targets, fit: Fit, freedom: int) -> Fit:
+    """Take steps with all points until nothing moves; for arguments see `refine`."""
+    still = _STILL * fit.unit_from_fixed[0, 0]
+    for _ in range(_MAX_STEPS):
+        before = fit
+        fit = refine(fixed, moving, fit, [Step(_LAST_RADIUS, freedom, _ALL_POINTS)])
+        if np.abs(fit.parameters - before.parameters).max() < still:
+            break
+    return fit
 
 
 def _unit_from_fixed(shape: tuple[int, int]) -> Floats:
@@ -129,57 +184,51 @@ def deformation(parameters: Floats) -> Matrix:
     return np.stack(rows, 1).reshape(-1, 3, 3)
 
 
-def slopes(parameters: Floats, base: Array, normals: Array, freedom: int) -> tuple[Array, Array]:
-    """Tell where `deformation` takes points, and how their places across the vessels change.
+def slopes(parameters: Floats, base: Array, normals: Array, freedom: int) -> Array:
+    """Tell how the places to which `deformation` takes points change across the vessels.
 
     Args:
         parameters: K×8.
-        base: K×N×2.
-        normals: K×N×2 unit vectors.
+        base: 2×K×N.
+        normals: 2×K×N unit vectors.
         freedom: the first so many parameters are free.
 
     Returns:
-        K×N×2, and the derivative of its product with the normals, K×N×freedom.
+        K×freedom×N, the derivative of the product of places and normals.
     """
     matrix = deformation(parameters).astype(base.dtype)
-    mapped = project(matrix, base)
-    u, v = base[..., 0], base[..., 1]
-    nx, ny = normals[..., 0], normals[..., 1]
+    (u, v), (nx, ny) = base, normals
     if matrix[:, 2, :2].any():
-        depth = u * matrix[:, None, 2, 0] + v * matrix[:, None, 2, 1] + 1
-        nx, ny = nx / np.maximum(depth, 1e-6), ny / np.maximum(depth, 1e-6)
-    rows = np.empty((*u.shape, freedom), base.dtype)
+        depth = np.maximum(u * matrix[:, 2, 0, None] + v * matrix[:, 2, 1, None] + 1, 1e-6)
+        nx, ny = nx / depth, ny / depth
+    rows = np.empty((u.shape[0], freedom, u.shape[1]), base.dtype)
     ux, vy, vx, uy = u * nx, v * ny, v * nx, u * ny
     columns = [nx, ny, ux + vy, uy - vx, ux - vy, uy + vx]
     if freedom == HOMOGRAPHY:
-        far = mapped[..., 0] * nx + mapped[..., 1] * ny
+        x, y = project(matrix, base)
+        far = x * nx + y * ny
         columns += [-u * far, -v * far]
     for k in range(freedom):
-        rows[..., k] = columns[k]
-    return mapped, rows
+        rows[:, k] = columns[k]
+    return rows
 
 
-def _step(
-    parameters: Floats,
-    base: Array,
-    wanted: Array,
-    pairs: Pairs,
-    radius: float,
-    freedom: int,
-    strain: float,
-) -> Floats:
+def _change(fit: Fit, pairs: Pairs, step: Step) -> Floats:
     """Change of the parameters, K×8, by one weighted least-squares solution with the prior."""
-    mapped, rows = slopes(parameters, base, pairs.normals, freedom)
-    residual = ((mapped - wanted) * pairs.normals).sum(-1)
-    near = np.maximum(1 - (pairs.distance / (radius * np.maximum(pairs.scale, 1))) ** 2, 0)
+    freedom, per_pixel = step.freedom, fit.unit_from_fixed[0, 0]
+    base = project((fit.unit_from_fixed @ fit.start).astype(np.float32), pairs.moving)
+    rows = slopes(fit.parameters, base, pairs.normals, freedom)
+    gap = (pairs.mapped - pairs.fixed) * pairs.normals
+    residual = (gap[0] + gap[1]) * np.float32(per_pixel)
+    near = np.maximum(1 - (pairs.distance / (step.radius * np.maximum(pairs.scale, 1))) ** 2, 0)
     weight = pairs.weight * near**2 * pairs.in_view * np.maximum(pairs.fits, 0)
-    weighted = (rows * weight[..., None]).transpose(0, 2, 1)
-    normal = (weighted @ rows).astype(np.float64)
+    weighted = rows * weight[:, None]
+    normal = (weighted @ rows.transpose(0, 2, 1)).astype(np.float64)
     right = -(weighted @ residual[..., None])[..., 0].astype(np.float64)
-    prior = np.where(np.arange(freedom) < SIMILARITY, 0, _CORRELATED * strain**2)
+    prior = _CORRELATED * (_NOISE * per_pixel / _EXPECTED[:freedom]) ** 2
     diagonal = np.arange(freedom)
     normal[:, diagonal, diagonal] += prior + 1e-4 * weight.sum(1)[:, None] + 1e-6
-    right -= prior * parameters[:, :freedom]
-    step = np.zeros_like(parameters)
-    step[:, :freedom] = np.linalg.solve(normal, right[..., None])[..., 0]
-    return np.clip(step, -_MAX_STEP, _MAX_STEP)
+    right -= prior * fit.parameters[:, :freedom]
+    change = np.zeros_like(fit.parameters)
+    change[:, :freedom] = np.linalg.solve(normal, right[..., None])[..., 0]
+    return np.clip(change, -_MAX_STEP, _MAX_STEP)

@@ -10,6 +10,7 @@ vessels in the same overlap would give, as in masked normalised correlation (Pad
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +30,10 @@ from imedbench.methods.imed.pairing import select_distinct
 
 _BLUR = 0.65  # cells, how far off a vessel may be and still count
 _REACH = 0.875  # of the two images' sides: larger shifts leave too little overlap
+_NEAR = 0.35  # of the scale's logarithm: most pairs differ by less
 _MIN_DENSITY = 0.25  # of the usual amount of vessels: emptier overlaps would win by chance
+
+Scales = Literal["all", "near", "far"]
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,13 @@ class SearchRange:
         steps = np.arange(-half, half + 1, dtype=np.float64)
         return steps * float(np.deg2rad(self.rotation_step))
 
-    def scales(self) -> Floats:
-        """Return every scale."""
+    def scales(self, part: Scales = "all") -> Floats:
+        """Return every scale, or those near 1 that most pairs have, or the others."""
         down = np.ceil(np.log(1 / self.min_scale) / np.log(self.scale_step))
         up = np.ceil(np.log(self.max_scale) / np.log(self.scale_step))
-        return np.asarray(self.scale_step ** np.arange(-down, up + 1))
+        scales = np.asarray(self.scale_step ** np.arange(-down, up + 1))
+        near = np.abs(np.log(scales)) <= _NEAR
+        return {"all": scales, "near": scales[near], "far": scales[~near]}[part]
 
     def cell(self, *shapes: tuple[int, int]) -> float:
         """Side of a cell for images of these shapes, px of the coarser one."""
@@ -91,8 +97,21 @@ class Poses:
     matrices: Matrix
     scores: Floats
 
+    def and_also(self, other: Poses) -> Poses:
+        """Both, best first."""
+        scores = np.concatenate([self.scores, other.scores])
+        order = np.argsort(-scores, kind="stable")
+        return Poses(np.concatenate([self.matrices, other.matrices])[order], scores[order])
 
-def search(fixed: Lines, moving: Lines, span: SearchRange, keep: int) -> Poses:
+    def distinct(self, shape: tuple[int, int], keep: int) -> Poses:
+        """The best that differ clearly; ``shape`` is that of the image they move."""
+        chosen = select_distinct(self.matrices, shape, keep)
+        return Poses(self.matrices[chosen], self.scores[chosen])
+
+
+def search(
+    fixed: Lines, moving: Lines, span: SearchRange, keep: int, scales: Scales = "all"
+) -> Poses:
     """Find the poses under which the vessels agree best.
 
     Args:
@@ -100,15 +119,17 @@ def search(fixed: Lines, moving: Lines, span: SearchRange, keep: int) -> Poses:
         moving: vessels of the image to be brought into that frame.
         span: what to try.
         keep: how many clearly different poses to return at most.
+        scales: which part of the scales to try.
     """
     cell = span.cell(fixed.shape, moving.shape)
     still = gather_sources(fixed, np.zeros(1), cell)
     turning = gather_sources(moving, span.rotations(), cell)
-    found = [_one_scale(still, turning, cell, scale, span.min_overlap) for scale in span.scales()]
+    found = [
+        _one_scale(still, turning, cell, scale, span.min_overlap) for scale in span.scales(scales)
+    ]
     matrices, scores = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.argsort(-scores, kind="stable")[: 12 * keep]
-    best = order[select_distinct(matrices[order], moving.shape, keep)]
-    return Poses(matrices[best], scores[best])
+    return Poses(matrices[order], scores[order]).distinct(moving.shape, keep)
 
 
 def _one_scale(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,18 +62,18 @@ def gather_evidence(fixed: Targets, moving: Targets, pose: Matrix) -> Evidence:
     return Evidence(*(float(part[0]) for part in parts))
 
 
-def choose_answer(judged: Sequence[Evidence]) -> tuple[int, Evidence]:
+def choose_answer(judged: Sequence[Evidence]) -> tuple[int, float]:
     """Choose the likeliest of different answers.
 
     Args:
         judged: the evidence of each, at least one.
 
     Returns:
-        Its index, and its evidence with its lead over the others.
+        Its index, and its lead over the others.
     """
     best = int(np.argmax([evidence.log_odds for evidence in judged]))
     others = [evidence.z_score for k, evidence in enumerate(judged) if k != best]
     lead = 0.0
     if others:
         lead = float(np.log((judged[best].z_score + 1) / (max(others) + 1)))
-    return best, replace(judged[best], lead=lead)
+    return best, lead
