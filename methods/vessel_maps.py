@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MAX_GROWTH = 2.0
 _DIRECTIONS = 8
+_ORDERS = (2, 0), (0, 2), (1, 1)  # of the derivatives along x and y
 _SIGMA = 1.6  # px across a thin vessel
 _LONG_LINE = 7  # px each way along which a filter looks where the image itself is filtered
 _SHORT_LINE = 5  # px, enough where a network has removed the noise
@@ -190,11 +191,12 @@ def _filtered(bright: Plane, fov: Mask, half_line: int) -> VesselMap:
     strength = np.zeros_like(bright)
     double = np.zeros((2, height, width), np.float32)
     for k, angle in enumerate(_angles()):
-        wide = cv2.resize(coarse[k], (width, height), interpolation=cv2.INTER_LINEAR)
-        response = np.maximum(np.maximum(fine[k], wide), 0)
-        np.maximum(strength, response, out=strength)
-        double[0] += np.float32(np.cos(2 * angle)) * response
-        double[1] += np.float32(np.sin(2 * angle)) * response
+        response = cv2.resize(coarse[k], (width, height), interpolation=cv2.INTER_LINEAR)
+        cv2.max(fine[k], response, dst=response)
+        cv2.max(strength, response, dst=strength)
+        np.maximum(response, 0, out=response)
+        for plane, part in zip(double, (np.cos(2 * angle), np.sin(2 * angle)), strict=True):
+            cv2.scaleAdd(response, float(part), plane, dst=plane)
     side = 2 * _RIM + 1
     inner = cv2.erode(fov.astype(np.uint8), np.ones((side, side), np.uint8), borderValue=0) > 0
     strength *= inner
@@ -207,21 +209,24 @@ def _filtered(bright: Plane, fov: Mask, half_line: int) -> VesselMap:
 def _line_responses(bright: Plane, half_line: int) -> list[Plane]:
     """Response to a bright line in each direction."""
     smooth = cv2.GaussianBlur(bright, (0, 0), _SIGMA)
-    xx = cv2.Sobel(smooth, cv2.CV_32F, 2, 0, scale=0.25)
-    yy = cv2.Sobel(smooth, cv2.CV_32F, 0, 2, scale=0.25)
-    xy = cv2.Sobel(smooth, cv2.CV_32F, 1, 1, scale=0.25)
-    out = []
-    for k, angle in enumerate(_angles()):
-        sin, cos = np.float32(np.sin(angle)), np.float32(np.cos(angle))
-        across = 2 * sin * cos * xy - sin * sin * xx - cos * cos * yy
-        smoothed = cv2.filter2D(across, cv2.CV_32F, _line(k, half_line)) if half_line else across
-        out.append(np.asarray(smoothed, np.float32))
-    return out
+    second = [cv2.Sobel(smooth, cv2.CV_32F, *order, scale=0.25) for order in _ORDERS]
+    flat = np.stack(second).reshape(len(_ORDERS), -1)
+    across = (_across() @ flat).reshape(_DIRECTIONS, *bright.shape)
+    if not half_line:
+        return list(across)
+    return [cv2.filter2D(a, cv2.CV_32F, _line(k, half_line)) for k, a in enumerate(across)]
 
 
 @lru_cache
 def _angles() -> Floats:
     return np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
+
+
+@lru_cache
+def _across() -> Plane:
+    """D×3: the second derivative across each direction, sign changed, from those of `_ORDERS`."""
+    sin, cos = np.sin(_angles()), np.cos(_angles())
+    return np.stack([-(sin**2), -(cos**2), 2 * sin * cos], 1).astype(np.float32)
 
 
 @lru_cache

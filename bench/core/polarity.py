@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from imedbench.core.arrays import Mask, Pixels, Plane
 
 _PROBE_SIZE = 320  # px, longer side of the copy on which polarity is decided
-_RIDGE_SIGMAS = (1.5, 3.0, 6.0)  # px on that copy
+_RIDGE_SIGMA, _RIDGE_LEVELS = 1.5, 3  # px on that copy, then on one of half the size, and so on
+_LEAST_BLUR = 6.0  # px: a wider neighbourhood is averaged on a smaller copy
 _DARK_LEVEL = 0.12  # of the 95th percentile: darker than this may be outside the field of view
 _RIM = 1 / 128  # of the shorter side, by which the mask shrinks: an aperture's edge is blurred
 
@@ -117,10 +118,13 @@ def has_dark_vessels(grey: Pixels, fov: Mask) -> bool:
     if not core.any():
         return False
     dark = bright = 0.0
-    for sigma in _RIDGE_SIGMAS:
-        low, high = _hessian_eigenvalues(flat, sigma)
+    for _ in range(_RIDGE_LEVELS):
+        low, high = _hessian_eigenvalues(flat, _RIDGE_SIGMA)
         dark += _energy(high, low, core)
         bright += _energy(-low, -high, core)
+        half = tuple(max(side // 2, 1) for side in reversed(flat.shape))
+        flat = np.asarray(cv2.resize(flat, half, interpolation=cv2.INTER_AREA), np.float32)
+        core = cv2.resize(core.astype(np.uint8), half, interpolation=cv2.INTER_NEAREST) > 0
     return dark > bright
 
 
@@ -138,14 +142,25 @@ def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
         float32 H×W of mean about 0 and deviation about 1; 0 outside the field of view.
     """
     weight = fov.astype(np.float32)
-    share = np.maximum(_blur(weight, radius), 1e-3)
-    mean = _blur(np.asarray(image * weight, np.float32), radius) / share
-    centred = np.asarray((image - mean) * weight, np.float32)
-    variance = _blur(np.square(centred), radius) / share
-    inside = variance[fov]
+    factor = max(1, int(radius / _LEAST_BLUR))
+    size = tuple(max(side // factor, 1) for side in reversed(fov.shape))
+
+    def averaged(plane: Plane) -> Plane:
+        small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA) if factor > 1 else plane
+        return _blur(np.asarray(small, np.float32), radius / factor)
+
+    def enlarged(plane: Plane) -> Plane:
+        large = cv2.resize(plane, fov.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.asarray(large if factor > 1 else plane, np.float32)
+
+    share = np.maximum(averaged(weight), 1e-3)
+    mean = np.asarray(averaged(np.asarray(image * weight, np.float32)) / share, np.float32)
+    centred = np.asarray(np.subtract(image, enlarged(mean)) * weight, np.float32)
+    variance = averaged(np.square(centred)) / share
+    inside = variance[cv2.resize(fov.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0]
     # An empty area must not blow up its noise.
     floor = 0.1 * float(np.median(inside)) + 1e-6 if inside.size else 1.0
-    return np.asarray(centred / np.sqrt(variance + floor), np.float32)
+    return centred * enlarged(np.asarray(1 / np.sqrt(variance + floor), np.float32))
 
 
 def ridge_strength(image: Plane, sigma: float) -> Plane:
