@@ -49,7 +49,7 @@ def store(tmp_path: Path, data: Path) -> Iterator[Store]:
 
 
 def scores(store: Store, data: Path, *metrics: str) -> dict[tuple[str, str], Score]:
-    score(store, Manifest(root=data), metrics or LANDMARKS, reference_vessels)
+    score(store, Manifest(root=data), metrics or LANDMARKS)
     return {(s.prediction, s.metric): s for s in store.scores()}
 
 
@@ -119,7 +119,9 @@ def test_unknown_metrics_are_refused_before_anything_is_scored(store: Store, dat
     assert list(store.scores()) == []
 
 
-def test_views_of_a_pair_are_computed_once_for_all_methods(store: Store, data: Path) -> None:
+def test_views_of_a_pair_are_computed_once_for_all_methods(
+    store: Store, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
 
     def counting(pixels: np.ndarray) -> np.ndarray:
@@ -130,5 +132,6 @@ def test_views_of_a_pair_are_computed_once_for_all_methods(store: Store, data: P
         Prediction("k9", "n", "multi-modal", "p0", Outcome.OK, transform=Affine.identity())
     )
     dataset: Dataset = Manifest(root=data)
-    score(store, dataset, ("mse", "dice", "tre_mean"), counting)
+    monkeypatch.setattr("imedbench.metrics.reference_vessels.reference_vessels", counting)
+    score(store, dataset, ("mse", "dice", "tre_mean"))
     assert len(calls) == 4, "two images of each of two answered pairs"

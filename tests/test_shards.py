@@ -38,7 +38,7 @@ def make(
             ended = cli(
                 *("run", "--data", data, "--methods", "identity,troublesome", "--out", out),
                 *("--plugin", troublesome, "--split", "multi-modal"),
-                *("--metrics", "mse,tre_mean", "--no-page", *options),
+                *("--metrics", "mse,tre_mean", "--no-page", "--executor", "in-process", *options),
             )
             assert ended.code == 0, ended.err
             with sqlite3.connect(out / "results.sqlite") as db:
@@ -71,6 +71,7 @@ def test_merged_shards_are_the_whole_run_to_the_byte(
     again = cli(
         *("run", "--data", whole.parent / "data" / "pairs.csv", "--out", merged, "--no-page"),
         *("--methods", "identity,troublesome", "--plugin", plugin, "--split", "multi-modal"),
+        *("--metrics", "mse,tre_mean"),
     )
     assert again.code == 0, again.err
     assert not (merged / "logs").exists()
@@ -163,4 +164,4 @@ def test_a_shard_without_pairs_says_so(cli: Cli, folder: Path, make: Callable[..
     ended = cli("run", "--data", folder / "data" / "pairs.csv", "--shard", "8/8")
     assert ended.code == 2
     assert "--shard 8/8: no pair is left for it, there are 5 in all" in ended.err
-    assert not Path("runs").exists()
+    assert not Path("runs/data-8-of-8").exists()

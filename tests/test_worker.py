@@ -18,7 +18,7 @@ import pytest
 from imedbench.core.transforms import Affine, DenseField
 from imedbench.core.types import Image, Outcome
 from imedbench.runs.calls import CallResult, Task
-from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.services import WorkerSettings
 from imedbench.runs.worker import MAX_ATTEMPTS, Worker
 
 Act = Callable[[str], Image]
@@ -210,7 +210,7 @@ from pathlib import Path
 import numpy as np
 from imedbench.core.types import Image
 from imedbench.runs.calls import Task
-from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.services import WorkerSettings
 from imedbench.runs.worker import Worker
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from imedbench.core.progress import Progress
 from imedbench.runs.config import read_run
 from imedbench.runs.files import unreadable
 from imedbench.runs.pairs import KeptPairs
-from imedbench.runs.scoring import score
+from imedbench.runs.scoring import Guard, score
 from imedbench.runs.store import Store
 
 
@@ -96,8 +96,11 @@ def plugin_hint(settings: dict[str, Any]) -> str:
     return f"; plugins of a run are loaded when they are named: say {options}" if options else ""
 
 
-def score_run(run: Run, metrics: Sequence[str], progress: Progress | None = None) -> None:
-    """Bring the scores of a run up to date."""
-    from imedbench.metrics.reference_vessels import reference_vessels
-
-    score(run.store, run.dataset, metrics, reference_vessels, progress)
+def score_run(
+    run: Run,
+    metrics: Sequence[str],
+    progress: Progress | None = None,
+    guard: Guard | None = None,
+) -> None:
+    """Bring the scores of a run up to date; see `imedbench.runs.scoring.score`."""
+    score(run.store, run.dataset, metrics, progress, guard)

@@ -20,7 +20,7 @@ from imedbench.core.types import ImagePair, Outcome
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.hashing import seed_for
 from imedbench.runs.rows import Prediction
-from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.services import WorkerSettings
 from imedbench.runs.worker import Worker
 
 _GRID = 9  # points a side of the moving image at which two transforms are compared

@@ -37,12 +37,15 @@ def import_command(
     from imedbench.analysis.run import open_run
     from imedbench.cli.score import score_and_show
     from imedbench.core.registry import METRICS
+    from imedbench.runs.executors import Execution
     from imedbench.runs.imports import import_results
+    from imedbench.runs.scoring import Guard
 
-    load_plugins(plugin)
+    plugins = load_plugins(plugin)
     opened = open_run(run, data)
     with opened.store.only_writer():
         import_results(opened.store, csv, method, METRICS.names())
     scored = opened.store.read("SELECT DISTINCT metric FROM scores")["metric"]
     known = [name for name in scored if name in METRICS.names()]
-    score_and_show(opened, tuple(known), page=False, as_json=json)
+    guard = Guard(Execution(), plugins)
+    score_and_show(opened, tuple(known), guard, page=False, as_json=json)

@@ -67,6 +67,18 @@ MemoryOption = Annotated[
         show_default=False,
     ),
 ]
+ExecutorOption = Annotated[
+    str, typer.Option(help="processes, ray, or in-process, which debuggers see and nothing guards.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster; one is started here if left out.")
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        min=1, max=MAX_PROCESSES, help="Processes; with more than one no latency is reported."
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 

@@ -53,8 +53,8 @@ def register_command(
     from imedbench.core.images import read_image
     from imedbench.core.transforms import to_dict
     from imedbench.reports.single import check_folder, write_result
+    from imedbench.runs.services import WorkerSettings
     from imedbench.runs.single import register_pair
-    from imedbench.runs.wire import WorkerSettings
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)

@@ -10,13 +10,16 @@ import typer
 from imedbench.cli.options import (
     MAX_PROCESSES,
     AcceptOption,
+    AddressOption,
     DeviceOption,
+    ExecutorOption,
     JsonOption,
     MemoryOption,
     PluginsOption,
     SplitChoice,
     SubsetChoice,
     TimeoutOption,
+    WorkersOption,
     check_device,
     load_plugins,
     names,
@@ -62,12 +65,9 @@ def run_command(
     seed: Annotated[int, typer.Option(help="Base of every random number.")] = 0,
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Threads a worker.")] = 1,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1, max=MAX_PROCESSES, help="Processes; with more than one no latency is reported."
-        ),
-    ] = 1,
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = "processes",
+    address: AddressOption = None,
     timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
     accept_license: AcceptOption = False,
@@ -106,6 +106,7 @@ def run_command(
     from imedbench.core.registry import METRICS
     from imedbench.core.types import SPLITS, Split
     from imedbench.runs.config import RunConfig, default_folder
+    from imedbench.runs.executors import Kind
     from imedbench.runs.shards import Shard
 
     plugins = load_plugins(plugin)
@@ -122,6 +123,8 @@ def run_command(
         device=check_device(device),
         threads=threads,
         workers=workers,
+        executor=cast(Kind, executor),
+        address=address,
         timeout_s=timeout,
         plugins=plugins,
         diagnostics=diagnostics,
@@ -152,6 +155,7 @@ def _run(
     from imedbench.runs.config import offered_splits
     from imedbench.runs.pairs import KeptPairs
     from imedbench.runs.runner import run
+    from imedbench.runs.scoring import Guard
 
     for metric in metrics:
         METRICS.factory(metric)
@@ -165,4 +169,6 @@ def _run(
     except KeyboardInterrupt:
         remarks.print("interrupted; every finished pair is stored, the same command goes on")
         raise typer.Exit(INCOMPLETE) from None
-    score_and_show(open_run(config.out, dataset=dataset), metrics, page=page, as_json=as_json)
+    guard = Guard(config.execution, config.plugins, config.timeout_s, config.memory_gib)
+    opened = open_run(config.out, dataset=dataset)
+    score_and_show(opened, metrics, guard, page=page, as_json=as_json)

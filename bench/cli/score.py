@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from imedbench.cli.options import (
+    AddressOption,
     DataOption,
+    ExecutorOption,
     JsonOption,
+    MemoryOption,
     PluginsOption,
     RunFolder,
+    TimeoutOption,
+    WorkersOption,
     load_plugins,
     names,
 )
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
     from imedbench.analysis.run import Run
     from imedbench.analysis.tables import MethodSummary
+    from imedbench.runs.scoring import Guard
 
 INCOMPLETE = 3  # exit code
 
@@ -28,6 +34,11 @@ def score_command(
     run: RunFolder,
     metrics: Annotated[str, typer.Option(help="Comma-separated metrics, or all.")] = "all",
     data: DataOption = None,
+    workers: WorkersOption = 1,
+    executor: ExecutorOption = "processes",
+    address: AddressOption = None,
+    timeout: TimeoutOption = 60.0,
+    memory: MemoryOption = None,
     plugin: PluginsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -39,20 +50,25 @@ def score_command(
     """
     from imedbench.analysis.run import open_run
     from imedbench.core.registry import METRICS
+    from imedbench.runs.executors import Execution, Kind
+    from imedbench.runs.scoring import Guard
 
-    load_plugins(plugin)
+    execution = Execution(cast(Kind, executor), workers, address)
+    guard = Guard(execution, load_plugins(plugin), timeout, memory)
     opened = open_run(run, data)
     chosen = tuple(METRICS.names()) if metrics == "all" else names(metrics)
-    score_and_show(opened, chosen, page=False, as_json=json)
+    score_and_show(opened, chosen, guard, page=False, as_json=json)
 
 
-def score_and_show(run: Run, metrics: tuple[str, ...], *, page: bool, as_json: bool) -> None:
+def score_and_show(
+    run: Run, metrics: tuple[str, ...], guard: Guard, *, page: bool, as_json: bool
+) -> None:
     """Bring the scores up to date and print what came out; end with 3 where answers are missing."""
     from imedbench.analysis.run import score_run
     from imedbench.cli.show import ProgressBar
 
     with ProgressBar("scoring") as progress:
-        score_run(run, metrics, progress)
+        score_run(run, metrics, progress, guard)
     show_run(run, page=page, as_json=as_json)
 
 

@@ -34,7 +34,9 @@ def perceptual_hash(image: Image) -> str:
 
     small = resize(image.grey(), (_SIDE, _SIDE)).astype(np.float32)
     waves: NDArray[Any] = np.asarray(cv2.dct(small))[:_WAVES, :_WAVES].ravel()
-    bits = waves > np.median(waves[1:])
+    others = waves[1:]
+    median = np.partition(others, others.size // 2)[others.size // 2]  # their number is odd
+    bits = waves > median
     bits[0] = False  # the mean brightness
     return np.packbits(bits).tobytes().hex()
 

@@ -18,6 +18,7 @@ from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import Outcome, Split
 from imedbench.runs.environment import device_name
+from imedbench.runs.executors import Execution, Kind
 from imedbench.runs.files import write_atomically
 from imedbench.runs.shards import Shard
 
@@ -48,6 +49,8 @@ class RunConfig:
         retry: outcomes whose rows are computed again, beside those that are no answers.
         memory_gib: most memory a worker may take; None for nearly all the machine has.
         shard: which part of the pairs to run; None for all of them.
+        executor: where calls are made, see `imedbench.runs.executors.Execution`.
+        address: of the Ray cluster, for ``ray``.
     """
 
     data: str
@@ -68,6 +71,13 @@ class RunConfig:
     retry: frozenset[Outcome] = frozenset()
     memory_gib: float | None = None
     shard: Shard | None = None
+    executor: Kind = "processes"
+    address: str | None = None
+
+    @property
+    def execution(self) -> Execution:
+        """Where the calls are made, and how many at a time."""
+        return Execution(self.executor, self.workers, self.address)
 
 
 def default_folder(data: str, shard: Shard | None = None) -> Path:

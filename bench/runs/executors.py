@@ -1,73 +1,163 @@
-"""Who makes the calls of a run: worker processes, as many as asked for."""
+"""Who makes the calls of a run: this process, worker processes, or the actors of a Ray cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from imedbench.runs.calls import CallResult, Task
+from imedbench.core.errors import BadInput
+from imedbench.runs.in_process import InProcess
+from imedbench.runs.services import A, Caller, Q, Settings
 from imedbench.runs.worker import Worker
 
 Job = TypeVar("Job")
+Kind = Literal["processes", "in-process", "ray"]
+KINDS: tuple[Kind, ...] = ("processes", "in-process", "ray")
 
 
-class WorkerPool(Generic[Job]):
-    """Worker processes of one method; used as a context, it leaves none behind.
+@dataclass(frozen=True)
+class Execution:
+    """Where the calls of a run are made, and how many at a time.
 
     Args:
-        make_worker: makes one; processes start when they are first needed.
+        kind: ``processes`` on this machine; ``in-process``, where a debugger sees them and nothing
+            guards the run from them; or ``ray``, actors of a cluster.
+        workers: how many processes or actors.
+        address: of the Ray cluster; None starts one on this machine.
+
+    Raises:
+        BadInput: for what does not fit together.
+    """
+
+    kind: Kind = "processes"
+    workers: int = 1
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BadInput(f"--executor {self.kind}: there is none; say {', '.join(KINDS)}")
+        if self.kind == "in-process" and self.workers > 1:
+            raise BadInput("--executor in-process makes one call at a time: leave --workers out")
+        if self.address is not None and self.kind != "ray":
+            raise BadInput("--address is of a Ray cluster: say --executor ray with it")
+
+    @property
+    def times_alone(self) -> bool:
+        """Whether no other call is made meanwhile, so that times are those of the method."""
+        return self.workers == 1 and self.kind != "ray"
+
+    def executor(self, make_caller: Callable[[], Caller[Q, A]]) -> Executor[Q, A]:
+        """Return what makes calls in as many places as there are to be.
+
+        Args:
+            make_caller: makes one that calls in one place, mostly by `caller`.
+        """
+        return Pool(make_caller, self.workers) if self.kind != "in-process" else Here(make_caller())
+
+    def caller(
+        self, settings: Settings[Q, A], timeout_s: float, log: Path | None = None, gpus: int = 0
+    ) -> Caller[Q, A]:
+        """Return what calls a service in one place; nothing is started before its first call.
+
+        Args:
+            settings: of the service.
+            timeout_s: longest a call may take.
+            log: file for what is printed meanwhile.
+            gpus: devices that it needs, for a cluster to find them.
+        """
+        if self.kind == "in-process":
+            return InProcess(settings)
+        if self.kind == "ray":
+            from imedbench.runs.ray_actors import RayWorker
+
+            return RayWorker(settings, timeout_s, self, gpus)
+        return Worker(settings, timeout_s, log)
+
+
+class Executor(AbstractContextManager["Executor[Q, A]"], Generic[Q, A]):
+    """Makes calls; used as a context, it leaves no process behind."""
+
+    def results(self, jobs: Iterator[tuple[Job, Q]]) -> Iterator[tuple[Job, A]]:
+        """Make the calls of jobs; what is finished comes first.
+
+        Args:
+            jobs: each with its question; they are taken only as fast as they can be worked on.
+        """
+        raise NotImplementedError
+
+
+class Here(Executor[Q, A]):
+    """One call after another, in the thread that asks.
+
+    Args:
+        caller: makes them.
+    """
+
+    def __init__(self, caller: Caller[Q, A]) -> None:
+        self.caller = caller
+
+    def __exit__(self, *_: object) -> None:
+        self.caller.close()
+
+    def results(self, jobs: Iterator[tuple[Job, Q]]) -> Iterator[tuple[Job, A]]:
+        """Make the calls of jobs in their order."""
+        for job, task in jobs:
+            yield job, self.caller.call(task)
+
+
+class Pool(Executor[Q, A]):
+    """Calls in several places at a time.
+
+    Args:
+        make_caller: makes one that calls in one place.
         size: how many.
     """
 
-    def __init__(self, make_worker: Callable[[], Worker], size: int) -> None:
-        self.size = size
-        self._workers = [make_worker() for _ in range(size)]
-        self._idle: SimpleQueue[Worker] = SimpleQueue()
-        for worker in self._workers:
-            self._idle.put(worker)
+    def __init__(self, make_caller: Callable[[], Caller[Q, A]], size: int) -> None:
+        # A call that is timed alone has no pair read meanwhile; else the next ones lie ready.
+        self.size, self.ahead = size, 1 if size == 1 else 2 * size
+        self._callers = [make_caller() for _ in range(size)]
+        self._idle: SimpleQueue[Caller[Q, A]] = SimpleQueue()
+        for caller in self._callers:
+            self._idle.put(caller)
 
-    def __enter__(self) -> WorkerPool[Job]:
-        return self
+    def __exit__(self, *_: object) -> None:
+        for caller in self._callers:
+            caller.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        for worker in self._workers:
-            worker.close()
-
-    def results(self, jobs: Iterator[tuple[Job, Task]]) -> Iterator[tuple[Job, CallResult]]:
-        """Make the calls; what is finished comes first.
-
-        No more tasks are taken than there are workers, so that pairs are read as they are needed.
-        """
-        pending: dict[Future[CallResult], Job] = {}
-        pool = ThreadPoolExecutor(self.size)
+    def results(self, jobs: Iterator[tuple[Job, Q]]) -> Iterator[tuple[Job, A]]:
+        """Make the calls of jobs; no more than `ahead` of them wait or run at a time."""
+        pending: dict[Future[A], Job] = {}
+        threads = ThreadPoolExecutor(self.size)
         try:
             for job, task in jobs:
-                pending[pool.submit(self._call, task)] = job
-                if len(pending) == self.size:
+                pending[threads.submit(self._call, task)] = job
+                if len(pending) == self.ahead:
                     yield from _finished(pending)
             while pending:
                 yield from _finished(pending)
         except BaseException:  # Ctrl-C for the second time, or a full disk: nobody waits for more
-            for worker in self._workers:
-                worker.end()
+            threads.shutdown(wait=False, cancel_futures=True)
+            for caller in self._callers:
+                caller.end()
             raise
         finally:
-            pool.shutdown()
+            threads.shutdown()
 
-    def _call(self, task: Task) -> CallResult:
-        worker = self._idle.get()
+    def _call(self, task: Q) -> A:
+        caller = self._idle.get()
         try:
-            return worker.call(task)
+            return caller.call(task)
         finally:
-            self._idle.put(worker)
+            self._idle.put(caller)
 
 
-def _finished(pending: dict[Future[CallResult], Job]) -> Iterator[tuple[Job, CallResult]]:
+def _finished(pending: dict[Future[A], Job]) -> Iterator[tuple[Job, A]]:
     done, _ = wait(pending, return_when=FIRST_COMPLETED)
     for future in done:
         yield pending.pop(future), future.result()

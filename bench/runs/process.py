@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from imedbench.runs.environment import (
-    thread_environment,
-)
+from imedbench.runs.environment import thread_environment
 
-MAX_ATTEMPTS = 3  # calls that are ended from outside are tried so often
-WATCH_S = 0.2  # between looks at the memory of a process: allocating takes longer than that
-MAX_LOG = 10 << 20  # bytes kept of what a method prints
-_FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
 _POSIX = os.name == "posix"
 
 
+class Beats:
+    """A count that a worker raises and the run reads, also after the worker's death.
+
+    Args:
+        handle: of the count to share; a new one if left out.
+    """
+
+    def __init__(self, handle: int | None = None) -> None:
+        self.handle = _shared_memory() if handle is None else handle
+        self._memory = mmap.mmap(self.handle, 8)
+
+    @property
+    def count(self) -> int:
+        """How often it was raised since it was reset."""
+        return int.from_bytes(self._memory[:8], "little")
+
+    def beat(self) -> None:
+        """Raise the count."""
+        self._memory[:8] = (self.count + 1).to_bytes(8, "little")
+
+    def reset(self) -> None:
+        """Begin again with 0."""
+        self._memory[:8] = bytes(8)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
+        os.close(self.handle)
+
+
+def _shared_memory() -> int:
+    if hasattr(os, "memfd_create"):  # no disk, which may be full
+        handle = os.memfd_create("imedbench")
+    else:
+        with tempfile.TemporaryFile() as file:
+            handle = os.dup(file.fileno())
+    os.truncate(handle, 8)
+    return handle
+
+
 def spawn_worker(
-    connection: socket.socket, threads: int, log: Path | None
+    connection: socket.socket, beats: Beats, threads: int, log: Path | None
 ) -> subprocess.Popen[bytes]:
     """Start the process that serves a connection, in a group of its own: Ctrl-C is for the run."""
     handle = connection.fileno()
     connection.set_inheritable(True)
     program = f"import sys; sys.path[:] = {sys.path!r}"
-    program += f"; from imedbench.runs.worker_main import main; main({handle})"
+    program += f"; from imedbench.runs.worker_main import main; main({handle}, {beats.handle})"
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
     # What a method prints must not get into what the command prints.
@@ -41,7 +77,7 @@ def spawn_worker(
             stderr=output,
             env={**os.environ, **thread_environment(threads)},
             close_fds=_POSIX,
-            pass_fds=(handle,) if _POSIX else (),
+            pass_fds=(handle, beats.handle) if _POSIX else (),
             start_new_session=True,
         )
     finally:

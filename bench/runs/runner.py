@@ -20,17 +20,15 @@ from imedbench.core.types import MethodInfo, Outcome
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.config import RunConfig, has_drifted, write_run
 from imedbench.runs.environment import provenance
-from imedbench.runs.executors import WorkerPool
 from imedbench.runs.files import log_file, save_diagnostics
 from imedbench.runs.hashing import prediction_key, seed_for
 from imedbench.runs.packages import code_hash, with_package
 from imedbench.runs.pairs import KeptPairs, PairIndex
 from imedbench.runs.plugin_source import describe
 from imedbench.runs.rows import Prediction
+from imedbench.runs.services import WorkerSettings
 from imedbench.runs.shards import pairs_digest
 from imedbench.runs.store import Store
-from imedbench.runs.wire import WorkerSettings
-from imedbench.runs.worker import Worker
 
 
 def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -> None:
@@ -189,11 +187,16 @@ class _MethodRun:
         """Compute what has no row."""
         self.store.set_method(self.spec, self.method.info, self.config.splits)
         c = self.config
-        alone = c.workers == 1
-        settings = WorkerSettings(self.spec, c.plugins, c.device, c.threads, alone, c.memory_gib)
-        log = log_file(c.out, self.spec)
-        with WorkerPool[_Job](lambda: Worker(settings, c.timeout_s, log), c.workers) as pool:
-            for job, result in pool.results(self._jobs(refs)):
+        settings = WorkerSettings(
+            self.spec, c.plugins, c.device, c.threads, c.execution.times_alone, c.memory_gib
+        )
+        log, info = log_file(c.out, self.spec), self.method.info
+        gpus = int(c.device.startswith("cuda") and info is not None and info.uses_cuda)
+        execution = c.execution
+        with execution.executor(
+            lambda: execution.caller(settings, c.timeout_s, log, gpus)
+        ) as executor:
+            for job, result in executor.results(self._jobs(refs)):
                 self._keep(job, result)
 
     def _jobs(self, refs: Sequence[PairRef]) -> Iterator[tuple[_Job, Task]]:
@@ -266,7 +269,7 @@ class _MethodRun:
                 transform=result.transform,
                 confidence=result.confidence,
                 latency_ms=result.latency_ms if result.outcome.is_answer else None,
-                timed_alone=self.config.workers == 1,
+                timed_alone=self.config.execution.times_alone,
                 stages=result.stages,
                 details=result.details,
             )

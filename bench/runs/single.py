@@ -11,7 +11,7 @@ from imedbench.core.errors import BadInput
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Image, Outcome
 from imedbench.runs.calls import CallResult, Task
-from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.services import WorkerSettings
 from imedbench.runs.worker import Worker
 
 MAX_SHOWN = 2000  # bytes of what a method prints

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, astuple, fields, replace
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,10 @@ __all__ = ["Prediction", "Score", "Store"]
 _IN_A_FILE = "in a file"  # in place of a transform that is too large for the database
 _REF_COLUMNS = len(fields(PairRef))
 _HASH_COLUMNS = len(fields(PairHashes))
+# Much faster than `dataclasses.astuple`, which copies every value.
+_ref_values, _hash_values, _score_values = (
+    attrgetter(*(field.name for field in fields(kind))) for kind in (PairRef, PairHashes, Score)
+)
 
 
 class Store:
@@ -61,11 +66,17 @@ class Store:
 
     def close(self) -> None:
         """Close the database."""
+        self._db.commit()
         self._db.close()
 
-    def only_writer(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
         """Hold the run folder for this process alone; see `imedbench.runs.database.hold`."""
-        return hold(self.folder)
+        with hold(self.folder):
+            try:
+                yield
+            finally:
+                self._db.commit()
 
     # What a run is meant to cover
 
@@ -82,7 +93,10 @@ class Store:
             self._db.executemany(
                 f"INSERT INTO pairs VALUES ({'?, ' * _REF_COLUMNS} ?{', NULL' * _HASH_COLUMNS})"
                 f" ON CONFLICT (split, pair_id) DO UPDATE SET {updates}",
-                ((*astuple(ref), i) for i, ref in zip(positions or count(), refs, strict=False)),
+                (
+                    (*_ref_values(ref), i)
+                    for i, ref in zip(positions or count(), refs, strict=False)
+                ),
             )
 
     def forget_pairs(self) -> None:
@@ -116,12 +130,12 @@ class Store:
         """Keep what a pair was found to consist of, where anything can be kept."""
         if not self.writable:
             return
-        with self._db:
-            self._db.execute(
-                "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?, looks = ?"
-                " WHERE split = ? AND pair_id = ?",
-                (*astuple(hashes), ref.split, ref.pair_id),
-            )
+        # Not committed by itself: it is with the row that comes next, or when all is closed.
+        self._db.execute(
+            "UPDATE pairs SET fingerprint = ?, images = ?, truth = ?, offers = ?, looks = ?"
+            " WHERE split = ? AND pair_id = ?",
+            (*_hash_values(hashes), ref.split, ref.pair_id),
+        )
 
     def set_method(
         self, spec: str, info: MethodInfo | None, splits: Sequence[str] = SPLITS
@@ -246,7 +260,8 @@ class Store:
         """Store scores, in place of older ones of the same prediction and metric."""
         with self._db:
             self._db.executemany(
-                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", map(astuple, scores)
+                "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)",
+                map(_score_values, scores),
             )
 
     def scores(self) -> Iterator[Score]:

@@ -6,20 +6,18 @@ so that a method can neither hang nor end the process that stores its answers.
 
 from __future__ import annotations
 
-import io
 import socket
 import struct
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, TypeVar, get_origin
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from imedbench.core.transforms import Transform, from_bytes, to_bytes
-from imedbench.runs.calls import CallResult, Task
+from imedbench.core.transforms import Transform, from_parts, to_parts
 
 T = TypeVar("T")
 _MARK = b"imed"
@@ -28,33 +26,19 @@ MAX_MESSAGE = 1 << 30  # bytes: a dense transform of 8000×8000 px is half of th
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
-    """How a method is set up.
+class Opening:
+    """What a process is to do: the name of a service, and its settings."""
 
-    Args:
-        method: its spec, ``name:option=value``.
-        plugins: files to load first.
-        device: ``cpu`` or ``cuda``.
-        threads: for the numerical libraries.
-        warm_up: whether the first call of a process is made twice and its second answer counts:
-            the first one allocates and compiles.
-        memory_gib: most memory its process may take; None for nearly all the machine has.
-    """
-
-    method: str
-    plugins: Sequence[Path] = ()
-    device: str = "cpu"
-    threads: int = 1
-    warm_up: bool = True
-    memory_gib: float | None = None
+    service: str
+    settings: msgspec.Raw
 
 
 @dataclass(frozen=True)
 class Question:
-    """A task with the number by which its answer is known."""
+    """What is asked, with the number by which its answer is known."""
 
     number: int
-    task: Task
+    content: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,7 @@ class Answer:
     """What came of the question of that number; number 0 says how setting up went."""
 
     number: int
-    result: CallResult
+    content: msgspec.Raw
 
 
 class Garbled(Exception):
@@ -127,11 +111,16 @@ def _left(deadline: float | None) -> float | None:
 
 
 def encode(value: Any) -> bytes:
-    """Write tasks, answers or settings as a message."""
+    """Write a question, an answer or settings as a message."""
     return msgspec.msgpack.encode(value, enc_hook=_to_plain)
 
 
-def decode(kind: type[T], content: bytes | bytearray) -> T:
+def nested(value: Any) -> msgspec.Raw:
+    """Write what goes into a message as its content."""
+    return msgspec.Raw(encode(value))
+
+
+def decode(kind: type[T], content: bytes | bytearray | msgspec.Raw) -> T:
     """Read a message as what it must be.
 
     Raises:
@@ -140,16 +129,18 @@ def decode(kind: type[T], content: bytes | bytearray) -> T:
     try:
         return msgspec.msgpack.decode(content, type=kind, dec_hook=_from_plain)
     except Exception as error:  # bytes of a stranger's making may fail in any way
-        raise Garbled(f"its process sent what is no {kind.__name__} ({error})") from error
+        name = getattr(kind, "__name__", kind)
+        raise Garbled(f"its process sent what is no {name} ({error})") from error
 
 
 def _to_plain(value: Any) -> Any:
     if isinstance(value, Transform):
-        return to_bytes(value)
+        return to_parts(value)
     if isinstance(value, np.ndarray):
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        return buffer.getbuffer()
+        if value.dtype.hasobject:
+            raise TypeError(f"an array of {value.dtype} cannot be sent")
+        content = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+        return value.dtype.str, value.shape, content
     if isinstance(value, PurePath):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be sent")
@@ -157,5 +148,14 @@ def _to_plain(value: Any) -> Any:
 
 def _from_plain(kind: Any, value: Any) -> Any:
     if get_origin(kind) is np.ndarray:
-        return np.load(io.BytesIO(value), allow_pickle=False)
-    return from_bytes(value) if kind is Transform else kind(value)
+        return _array(value)
+    if kind is Transform:
+        outline, arrays = value
+        return from_parts(outline, {name: _array(parts) for name, parts in arrays.items()})
+    return kind(value)
+
+
+def _array(parts: Any) -> NDArray[Any]:
+    dtype, shape, content = parts
+    # A copy, for a method may write into what it is given.
+    return np.ndarray(tuple(shape), np.dtype(dtype), buffer=content).copy()

@@ -1,4 +1,4 @@
-"""The inside of a worker process: set up one method, then answer tasks until the run hangs up."""
+"""The inside of a worker process: set up one service, then answer until the run hangs up."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import os
 import socket
 import traceback
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-from imedbench.core.errors import ImedbenchError
-from imedbench.core.registry import METHODS, load_plugin_file
-from imedbench.core.text import as_text
-from imedbench.core.types import Method, Outcome
-from imedbench.runs.calls import CallResult, call_method, failed_call
-from imedbench.runs.environment import limited_threads, synchroniser
-from imedbench.runs.wire import Answer, Question, WorkerSettings, decode, encode, receive, send
+from imedbench.core.types import Outcome
+from imedbench.runs.calls import CallResult, failed_call
+from imedbench.runs.environment import limited_threads
+from imedbench.runs.process import Beats
+from imedbench.runs.services import Beat, Settings, set_up
+from imedbench.runs.wire import Answer, Opening, Question, decode, encode, nested, receive, send
 
 FAILED = 70  # exit code
 
 
-def main(handle: int) -> None:
+def main(handle: int, beats: int) -> None:
     """Serve the run at the other end of a connection.
 
     Args:
         handle: of the inherited socket.
+        beats: of the inherited count.
     """
     try:
-        _serve(_connect(handle))
+        _serve(_connect(handle), Beats(beats))
     except (EOFError, OSError):
         os._exit(0)  # the run is gone
     except BaseException:
@@ -42,40 +44,38 @@ def _connect(handle: int) -> socket.socket:
     return connection
 
 
-def _serve(connection: socket.socket) -> None:
-    settings = decode(WorkerSettings, receive(connection))
+def _serve(connection: socket.socket, beats: Beats) -> None:
+    settings = _settings(decode(Opening, receive(connection)))
     process = os.getpid()
     with limited_threads(settings.threads):
-        method = _set_up(settings)
-        if isinstance(method, CallResult):
-            send(connection, encode(Answer(0, method)))
+        service = set_up(settings)
+        if isinstance(service, CallResult):
+            send(connection, encode(Answer(0, nested(service))))
             return
-        send(connection, encode(Answer(0, CallResult(Outcome.OK))))
-        synchronise = synchroniser(settings.device)
+        send(connection, encode(Answer(0, nested(CallResult(Outcome.OK)))))
         while os.getpid() == process:
             question = decode(Question, receive(connection))
-            message = _answer(method, question, synchronise)
+            message = _answer(settings, service, question, beats)
             if os.getpid() == process:
                 send(connection, message)
 
 
-def _answer(method: Method, question: Question, synchronise: Callable[[], object]) -> bytes:
+def _settings(opening: Opening) -> Settings[Any, Any]:
+    module, _, name = opening.service.partition(":")
+    kind: type[Settings[Any, Any]] = getattr(import_module(module), name)
+    return decode(kind, opening.settings)
+
+
+def _answer(
+    settings: Settings[Any, Any],
+    service: Callable[[Any, Beat], Any],
+    question: Question,
+    beats: Beats,
+) -> bytes:
+    asked, _ = settings.kinds()
     try:
-        result = call_method(method, question.task, synchronise=synchronise)
-        return encode(Answer(question.number, result))
+        result = service(decode(asked, question.content), beats.beat)
+        return encode(Answer(question.number, nested(result)))
     except BaseException as error:  # also SystemExit and the like: they are the method's
-        return encode(Answer(question.number, failed_call(error)))
-
-
-def _set_up(settings: WorkerSettings) -> Method | CallResult:
-    """The method, ready for its first call, or why there is none."""
-    try:
-        for plugin in settings.plugins:
-            load_plugin_file(plugin)
-        method: Method = METHODS.create(settings.method)
-        method.prepare(settings.device)
-    except ImedbenchError as error:
-        return CallResult(Outcome.SKIPPED, as_text(error))
-    except BaseException as error:
-        return failed_call(error, "setting it up raised")
-    return method
+        lost = settings.lost(failed_call(error), beats.count)
+        return encode(Answer(question.number, nested(lost)))

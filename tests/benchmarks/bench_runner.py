@@ -13,7 +13,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from imedbench.core.datasets import DatasetInfo, PairRef
 from imedbench.core.transforms import Affine
 from imedbench.core.types import GroundTruth, Image, ImagePair, Outcome, Split
-from imedbench.metrics.reference_vessels import reference_vessels
 from imedbench.runs.config import RunConfig
 from imedbench.runs.runner import run
 from imedbench.runs.scoring import score
@@ -81,7 +80,7 @@ def test_landmark_scores_per_second(benchmark: BenchmarkFixture, tmp_path: Path,
         )  # fmt: skip
         store.add_prediction(row)
     metrics = ("tre_mean", "tre_median", "tre_max")
-    benchmark.pedantic(score, (store, dataset, metrics, reference_vessels), rounds=1)
+    benchmark.pedantic(score, (store, dataset, metrics), rounds=1)
     rate = n / benchmark.stats.stats.mean
     benchmark.extra_info["pairs_per_s"] = rate
     print(f"\nscored {rate:.0f} pairs/s")

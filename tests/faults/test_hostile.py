@@ -17,7 +17,8 @@ import pytest
 from imedbench.core.text import MAX_TEXT
 from imedbench.core.types import Image, Outcome
 from imedbench.runs.calls import CallResult, Task
-from imedbench.runs.wire import WorkerSettings, decode, encode
+from imedbench.runs.services import WorkerSettings
+from imedbench.runs.wire import decode, encode
 from imedbench.runs.worker import Worker
 
 PLUGIN = Path(__file__).parent / "hostile.py"

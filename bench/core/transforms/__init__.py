@@ -10,7 +10,15 @@ from imedbench.core.transforms.dense import DenseField
 from imedbench.core.transforms.inverse import NumericalInverse
 from imedbench.core.transforms.matrix import Affine, Homography
 from imedbench.core.transforms.smooth import Quadratic, ThinPlateSpline
-from imedbench.core.transforms.storage import from_bytes, from_dict, is_large, to_bytes, to_dict
+from imedbench.core.transforms.storage import (
+    from_bytes,
+    from_dict,
+    from_parts,
+    is_large,
+    to_bytes,
+    to_dict,
+    to_parts,
+)
 from imedbench.core.transforms.warp import (
     inside,
     jacobian_determinant,
@@ -33,6 +41,7 @@ __all__ = [
     "compose",
     "from_bytes",
     "from_dict",
+    "from_parts",
     "inside",
     "is_large",
     "jacobian_determinant",
@@ -41,5 +50,6 @@ __all__ = [
     "sampling_map",
     "to_bytes",
     "to_dict",
+    "to_parts",
     "warp_image",
 ]

@@ -18,7 +18,7 @@ INLINE_LIMIT = 4096
 
 def to_dict(transform: Transform) -> dict[str, Any]:
     """Return a transform as nested dicts, lists and numbers, ready for JSON."""
-    outline, arrays = _outline(transform)
+    outline, arrays = to_parts(transform)
     return _filled(outline, {name: array.tolist() for name, array in arrays.items()})
 
 
@@ -48,7 +48,7 @@ def from_dict(data: dict[str, Any]) -> Transform:
 
 def to_bytes(transform: Transform) -> bytes:
     """Return a transform as the content of a compressed ``.npz`` file."""
-    outline, arrays = _outline(transform)
+    outline, arrays = to_parts(transform)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, outline=np.array(json.dumps(outline)), **arrays)
     return buffer.getvalue()
@@ -64,7 +64,7 @@ def from_bytes(data: bytes) -> Transform:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files if name != "outline"}
             outline = json.loads(str(stored["outline"]))
-        return from_dict(_filled(outline, arrays))
+        return from_parts(outline, arrays)
     except BadInput:
         raise
     except Exception as error:  # a damaged archive fails in many ways
@@ -73,12 +73,12 @@ def from_bytes(data: bytes) -> Transform:
 
 def is_large(transform: Transform) -> bool:
     """Tell whether the transform belongs in a file rather than in JSON."""
-    _, arrays = _outline(transform)
+    _, arrays = to_parts(transform)
     return sum(array.size for array in arrays.values()) > INLINE_LIMIT
 
 
-def _outline(transform: Transform) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The transform's structure with its arrays taken out and referred to by name."""
+def to_parts(transform: Transform) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a transform's structure, ready for JSON, and apart from it its arrays by name."""
     arrays: dict[str, NDArray[Any]] = {}
 
     def visit(value: Any) -> Any:
@@ -93,6 +93,15 @@ def _outline(transform: Transform) -> tuple[dict[str, Any], dict[str, NDArray[An
         return value
 
     return visit(transform), arrays
+
+
+def from_parts(outline: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Transform:
+    """Return the transform that `to_parts` took apart.
+
+    Raises:
+        BadInput: when the parts are of none.
+    """
+    return from_dict(_filled(outline, arrays))
 
 
 def _filled(outline: Any, arrays: dict[str, Any]) -> Any:
