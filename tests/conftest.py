@@ -23,6 +23,8 @@ from imedbench.core.types import Image
 
 # Whoever runs the tests may have set how wide tables are; here a pipe has 100 columns.
 os.environ.pop("COLUMNS", None)
+# No test makes an environment from a package registry.
+os.environ["IMEDBENCH_OFFLINE"] = "1"
 
 # How long a first call takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)

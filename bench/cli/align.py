@@ -11,6 +11,7 @@ from imedbench.cli.options import (
     MAX_PROCESSES,
     AcceptOption,
     DeviceOption,
+    EnvOption,
     ForceOption,
     JsonOption,
     PluginsOption,
@@ -19,6 +20,7 @@ from imedbench.cli.options import (
     check_device,
     load_plugins,
     note_acceptance,
+    ready_environments,
 )
 from imedbench.cli.score import INCOMPLETE
 
@@ -45,6 +47,7 @@ def align_command(
     force: ForceOption = False,
     plugin: PluginsOption = None,
     accept_license: AcceptOption = False,
+    env: EnvOption = None,
     json: JsonOption = False,
 ) -> None:
     """Align every pair and write images at their own depth, transforms, a table and a QC sheet.
@@ -67,6 +70,7 @@ def align_command(
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
+    ready_environments(env, [method])
     dataset = PartOfPairs(open_dataset(pairs), subset.value, limit)
     config = RunConfig(
         data=pairs,

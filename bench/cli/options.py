@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadInput, Declined
 from imedbench.core.registry import load_plugin_file
 
 if TYPE_CHECKING:
@@ -87,6 +88,34 @@ AcceptOption = Annotated[
     bool,
     typer.Option("--accept-license", help="Accept non-commercial weights, for good."),
 ]
+
+
+EnvOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        metavar="NAME=PATH",
+        help="Interpreter for a method that runs in an environment of its own.",
+    ),
+]
+
+
+def ready_environments(named: list[str] | None, methods: Sequence[str]) -> None:
+    """Note the interpreters that are named, and make the environments that methods still need.
+
+    They are made here, in sight, and not by a worker; a method whose environment cannot be made
+    gets rows that say so, like any other that cannot work here.
+    """
+    from imedbench.cli.show import remarks
+    from imedbench.core.programs.declaring import make_environment_of, name_interpreter
+
+    for text in named or []:
+        name_interpreter(text)
+    for spec in methods:
+        try:
+            make_environment_of(spec)
+        except Declined as reason:
+            remarks.print(f"note: {reason}", style="dim", highlight=False)
 
 
 def note_acceptance(accepted: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from imedbench.cli.options import (
     AcceptOption,
     DeviceOption,
+    EnvOption,
     ForceOption,
     JsonOption,
     PluginsOption,
@@ -17,6 +18,7 @@ from imedbench.cli.options import (
     check_device,
     load_plugins,
     note_acceptance,
+    ready_environments,
 )
 
 NO_TRANSFORM, CRASHED = 1, 3  # exit codes
@@ -38,6 +40,7 @@ def register_command(
     timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
     accept_license: AcceptOption = False,
+    env: EnvOption = None,
     json: JsonOption = False,
 ) -> None:
     """Align one moving image to one fixed image.
@@ -58,6 +61,7 @@ def register_command(
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
+    ready_environments(env, [method])
     check_folder(out, (fixed, moving), force=force)
     images = read_image(fixed, fixed_modality), read_image(moving, moving_modality)
     settings = WorkerSettings(method, plugins, check_device(device), warm_up=False)

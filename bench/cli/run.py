@@ -12,6 +12,7 @@ from imedbench.cli.options import (
     AcceptOption,
     AddressOption,
     DeviceOption,
+    EnvOption,
     ExecutorOption,
     JsonOption,
     MemoryOption,
@@ -25,6 +26,7 @@ from imedbench.cli.options import (
     names,
     note_acceptance,
     outcomes,
+    ready_environments,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def run_command(
     timeout: TimeoutOption = 60.0,
     plugin: PluginsOption = None,
     accept_license: AcceptOption = False,
+    env: EnvOption = None,
     diagnostics: Annotated[
         bool, typer.Option(help="Keep the pictures methods make, for the report.")
     ] = True,
@@ -111,6 +114,7 @@ def run_command(
 
     plugins = load_plugins(plugin)
     note_acceptance(accept_license)
+    ready_environments(env, names(methods))
     part = Shard.parse(shard) if shard else None
     config = RunConfig(
         data=with_weights(data, transfer_weights),

@@ -101,6 +101,10 @@ class Declined(ImedbenchError):
     """A method or data set cannot do what is asked and says why; stored as ``skipped``."""
 
 
+class ProgramFault(Exception):
+    """A method's own program failed, ended or broke the protocol; stored as ``crash``."""
+
+
 class ConfigDrift(BadInput):
     """A run folder holds results of another configuration than the one asked for."""
 

@@ -52,6 +52,7 @@ class StageTimes(Generic[Mark]):
         self._clock = clock
         self._open: list[str] = []
         self._spans: list[tuple[str, Mark, Mark]] = []
+        self._told: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -65,13 +66,18 @@ class StageTimes(Generic[Mark]):
             self._spans.append((path, start, self._clock.mark()))
             self._open.pop()
 
+    def add(self, name: str, milliseconds: float) -> None:
+        """Add a stage that something else has timed, inside the one that is open."""
+        path = "/".join([*self._open, name])
+        self._told[path] = self._told.get(path, 0.0) + milliseconds
+
     @property
     def milliseconds(self) -> dict[str, float]:
         """Time by stage in ms; repeats add up, nested ones are named ``outer/inner``.
 
         An outer stage includes its inner ones. With a GPU clock, synchronise before reading.
         """
-        totals: dict[str, float] = {}
+        totals = dict(self._told)
         for path, start, end in self._spans:
             totals[path] = totals.get(path, 0.0) + self._clock.milliseconds(start, end)
         return totals
@@ -99,6 +105,18 @@ def stage(name: str) -> AbstractContextManager[None]:
     """
     collector = _collector.get()
     return _NOBODY_COLLECTS if collector is None else collector.stage(name)
+
+
+def add_stage(name: str, milliseconds: float) -> None:
+    """Tell of a stage that was timed elsewhere, by another program say.
+
+    Args:
+        name: as for `stage`.
+        milliseconds: that it took.
+    """
+    collector = _collector.get()
+    if collector is not None:
+        collector.add(name, milliseconds)
 
 
 @contextmanager

@@ -192,6 +192,7 @@ class MethodInfo:
         uses_cuda: whether ``prepare("cuda")`` makes a difference.
         version: raise it when results change for a reason the code does not show.
         package: name and version of the package the method comes in; found out if left out.
+        environment: what the method runs in, where that is a program or a Python of its own.
     """
 
     name: str
@@ -207,6 +208,7 @@ class MethodInfo:
     uses_cuda: bool = False
     version: str = "1"
     package: str = ""
+    environment: str = ""
 
 
 @runtime_checkable

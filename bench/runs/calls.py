@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imedbench.core.arrays import Mask, Pixels
-from imedbench.core.errors import ContractError, Declined
+from imedbench.core.errors import ContractError, Declined, ProgramFault
 from imedbench.core.stages import Clock, WallClock, collect_stages
 from imedbench.core.text import as_text
 from imedbench.core.transforms import Transform
@@ -110,6 +110,8 @@ def failed_call(error: BaseException, doing: str = "") -> CallResult:
     """
     if isinstance(error, Declined):
         return CallResult(Outcome.SKIPPED, as_text(error))
+    if isinstance(error, ProgramFault):  # which of our lines noticed it says nothing
+        return CallResult(Outcome.CRASH, as_text(error))
     outcome = Outcome.OUT_OF_MEMORY if _lacks_memory(error) else Outcome.CRASH
     reason = as_text(f"{doing} {describe(error)}" if doing else describe(error))
     return CallResult(outcome, reason, details={TRACEBACK: write_trace(error)})

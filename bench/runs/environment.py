@@ -113,11 +113,25 @@ def memory_limit() -> float:
 
 
 def memory_of(process: int) -> int:
-    """Memory that a process holds, in bytes; 0 once it is gone."""
+    """Memory that a process and those it started hold, in bytes; 0 once it is gone."""
     try:
-        return int(psutil.Process(process).memory_info().rss)
+        first = psutil.Process(process)
+        children = first.children(recursive=True)
     except psutil.Error:
         return 0
+    if not children:
+        return _held(first, shared=False)
+    return sum(_held(one, shared=True) for one in (first, *children))
+
+
+def _held(process: psutil.Process, *, shared: bool) -> int:
+    """Memory of one process; of what it shares with copies of itself only its part, if asked."""
+    with suppress(psutil.Error):
+        if shared:
+            whole = process.memory_full_info()
+            return int(getattr(whole, "pss", 0) or whole.rss)
+        return int(process.memory_info().rss)
+    return 0
 
 
 def provenance(
