@@ -37,11 +37,11 @@ def register_program(
         ValueError: when both or neither of command and file are given, or the name is taken.
 
     Example:
-        >>> info = MethodInfo("centroids-perl", "lays centres of brightness on each other", "shift")
+        >>> info = MethodInfo("example-in-perl", "lays bright middles on each other", "shift")
         >>> @register_program(info, command=["perl", "centroids.pl"])
         ... def centroids(*, darkest: int = 0) -> None:
         ...     ...
-        >>> METHODS.create("centroids-perl:darkest=9").options
+        >>> METHODS.create("example-in-perl:darkest=9").options
         {'darkest': 9}
     """
     if bool(command) == bool(file):
