@@ -24,7 +24,7 @@ from imedbench.runs.worker import Worker
 
 PROGRAMS = Path(__file__).parent / "programs"
 PLUGIN = PROGRAMS / "declared.py"
-PAGE = Path(__file__).parent.parent / "docs" / "protocol-programs.md"
+PAGE = Path(__file__).parent.parent / "docs/reference/programs.md"
 RNG = np.random.default_rng(0)
 FIXED = Image(RNG.integers(0, 255, (30, 40), np.uint8), "octa")
 MOVING = Image(RNG.integers(0, 255, (25, 35, 3), np.uint8), "cf")
@@ -241,8 +241,8 @@ def test_programs_run_beside_other_methods(
 ) -> None:
     data = write_manifest(tmp_path / "data", ["cf", "cf", "fa"])
     monkeypatch.setenv("IMEDBENCH_ENV_MIDDLES", "")  # taken back afterwards
-    for text in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:2]:
-        (tmp_path / re.findall(r'"""(\w+\.py)"""', text)[0]).write_text(text)
+    for name, text in re.findall(r'title="(.*?)"\n(.*?)```', PAGE.read_text(), re.DOTALL)[:2]:
+        (tmp_path / name).write_text(text)
     ended = cli(
         *("run", "--data", data, "--split", "multi-modal", "--out", tmp_path / "run", "--json"),
         *("--methods", "identity,middles,centroids-perl,acts", "--metrics", "tre_mean"),

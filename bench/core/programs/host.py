@@ -2,7 +2,7 @@
 
 This file is run by its path with whatever interpreter the method wants: it needs Python 3.8 and any
 NumPy, and imports nothing of imedbench. What goes over the pipes is described in
-``docs/protocol-programs.md``; `read_message` and `write_message` serve both of their ends.
+``docs/reference/programs.md``; `read_message` and `write_message` serve both of their ends.
 """
 
 from __future__ import annotations
