@@ -157,7 +157,7 @@ def program(folder: Path, line: str) -> Path:
     return plugin
 
 
-def run_once(plugin: Path, timeout_s: float = 20.0) -> CallResult:
+def run_once(plugin: Path, timeout_s: float = 60.0) -> CallResult:
     with closing(Worker(WorkerSettings("breach", [plugin], warm_up=False), timeout_s)) as worker:
         return worker.call(TASK)
 
@@ -166,11 +166,13 @@ def run_once(plugin: Path, timeout_s: float = 20.0) -> CallResult:
 
 
 @pytest.fixture
-def in_worker() -> Iterator[Callable[..., Worker]]:
-    workers = []
+def in_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts the acting program from a folder of its own, by which its processes are known."""
+    shutil.copytree(PROGRAMS, tmp_path / "own")
+    plugin, workers = tmp_path / "own" / "declared.py", []
 
-    def start(act: str, timeout_s: float = 30.0, memory_gib: float | None = None) -> Worker:
-        settings = WorkerSettings(f"acts:{act}", [PLUGIN], warm_up=False, memory_gib=memory_gib)
+    def start(act: str, timeout_s: float = 60.0, memory_gib: float | None = None) -> Worker:
+        settings = WorkerSettings(f"acts:{act}", [plugin], warm_up=False, memory_gib=memory_gib)
         workers.append(Worker(settings, timeout_s))
         return workers[-1]
 
@@ -179,27 +181,22 @@ def in_worker() -> Iterator[Callable[..., Worker]]:
         worker.close()
 
 
-def serving(act: str) -> list[psutil.Process]:
-    """Processes that serve the acting file now."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if str(PROGRAMS / "acts.py") in (process.info["cmdline"] or []):
-            found.append(process)
-    return found
+def serving(folder: Path) -> list[psutil.Process]:
+    """Processes that serve the acting file of a folder."""
+    file = str(folder / "own" / "acts.py")
+    return [p for p in psutil.process_iter(["cmdline"]) if file in (p.info["cmdline"] or [])]
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=5)[1]
+    return not psutil.wait_procs(processes, timeout=20)[1]
 
 
 def test_a_program_that_hangs_is_one_timeout_and_leaves_nothing(
-    in_worker: Callable[..., Worker],
+    in_worker: Callable[..., Worker], tmp_path: Path
 ) -> None:
-    worker = in_worker("act=hang", timeout_s=2)
-    before = serving("hang")
-    found = worker.call(TASK)
-    assert (found.outcome, found.reason) == (Outcome.TIMEOUT, "no answer within 2 s")
-    assert gone([p for p in serving("hang") if p not in before])
+    found = in_worker("act=hang", timeout_s=3).call(TASK)
+    assert (found.outcome, found.reason) == (Outcome.TIMEOUT, "no answer within 3 s")
+    assert gone(serving(tmp_path))
 
 
 def test_memory_of_the_program_counts(in_worker: Callable[..., Worker]) -> None:
@@ -210,11 +207,10 @@ def test_memory_of_the_program_counts(in_worker: Callable[..., Worker]) -> None:
     )
 
 
-def test_a_program_dies_with_its_worker(in_worker: Callable[..., Worker]) -> None:
+def test_a_program_dies_with_its_worker(in_worker: Callable[..., Worker], tmp_path: Path) -> None:
     worker = in_worker("act=shift")
-    before = serving("shift")
     assert worker.call(TASK).outcome is Outcome.OK
-    started = [p for p in serving("shift") if p not in before]
+    started = serving(tmp_path)
     assert len(started) == 1
     assert worker._process is not None
     worker._process.kill()
