@@ -19,7 +19,7 @@ from imedbench.api import Results
 from imedbench.core.registry import METHODS, load_plugin_file
 from imedbench.core.types import Image, Method, Outcome
 from imedbench.runs.calls import CallResult, Task, call_method
-from imedbench.runs.wire import WorkerSettings
+from imedbench.runs.services import WorkerSettings
 from imedbench.runs.worker import Worker
 
 PROGRAMS = Path(__file__).parent / "programs"
