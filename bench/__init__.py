@@ -1,14 +1,13 @@
 """imedbench: which registration method to trust on multi-modal retinal images."""
 
 from importlib import import_module as _import_module
-from importlib.metadata import version as _version
-from typing import TYPE_CHECKING
-from typing import Any as _Any
 
+TYPE_CHECKING = False  # as type checkers understand it, without importing typing
 if TYPE_CHECKING:
     from imedbench.api import Alignment, Plot, Results, benchmark, conversions, register
 
-__version__ = _version("imedbench")
+    __version__: str
+
 __all__ = [
     "Alignment",
     "Plot",
@@ -20,8 +19,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> object:
     """Import what is asked for only then, so that importing the package costs nothing."""
+    if name == "__version__":
+        return _import_module("importlib.metadata").version("imedbench")
     if name in __all__:
         return getattr(_import_module("imedbench.api"), name)
     raise AttributeError(f"module 'imedbench' has no attribute {name!r}")

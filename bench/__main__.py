@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+# Ctrl-C before `main` ends in a traceback, so that nothing is imported here that takes time.
 import sys
-import traceback
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Exit codes; 1 is "judged: no" and 3 "incomplete", which commands say themselves.
 BAD_INPUT, ENVIRONMENT, UNKNOWN, INTERRUPTED = 2, 4, 70, 130
@@ -25,6 +27,8 @@ def main() -> None:
         code = INTERRUPTED
     except Exception as error:
         if wants_traceback:
+            import traceback
+
             traceback.print_exc()
         code, text = _explain(error)
         if text:
@@ -34,6 +38,8 @@ def main() -> None:
 
 def _explain(error: Exception) -> tuple[int, str]:
     """The exit code and the line for an error."""
+    import sqlite3
+
     from imedbench.core.errors import BadEnvironment, ImedbenchError, unusable
     from imedbench.core.text import as_text
 

@@ -12,6 +12,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from imedbench.runs.environment import thread_environment
 
 _POSIX = os.name == "posix"
@@ -89,9 +91,12 @@ def watch_group(group: int) -> subprocess.Popen[bytes]:
     """Have a process group killed when this process ends, however it ends.
 
     A shell waits for the end of a pipe that only this process holds; a worker could not do it
-    itself while a method keeps it busy, and its own children would be left.
+    itself while a method keeps it busy, and its own children would be left. Children that began a
+    group of their own are looked up first, where Linux lists them.
     """
-    script = f"read -r _; kill -s KILL -- -{group}"
+    below = "below() { for c in $(cat /proc/$1/task/*/children 2>/dev/null); do below $c;"
+    below += " echo $c; done; }"
+    script = f"{below}; read -r _; kill -s KILL -- -{group} $(below {group})"
     return subprocess.Popen(
         ["sh", "-c", script],
         stdin=subprocess.PIPE,
@@ -103,11 +108,18 @@ def watch_group(group: int) -> subprocess.Popen[bytes]:
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process with its children; its id stays taken until somebody waits for it."""
-    if not _POSIX:
+    children: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        # Some begin a group of their own.
+        children = psutil.Process(process.pid).children(recursive=True)
+    if _POSIX:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
         process.kill()
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    for child in children:
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def signal_name(code: int) -> str:

@@ -172,6 +172,7 @@ class Worker(Generic[Q, A]):
                 raise MemoryError(f"the process took more than {self._memory / 2**30:.3g} GiB")
             if self._beats.count != beats:
                 beats, deadline = self._beats.count, time.monotonic() + timeout_s
+            self._trim_log()
             if time.monotonic() > deadline:
                 raise TimeoutError
         return deadline

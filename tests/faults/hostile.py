@@ -173,8 +173,8 @@ def outgrow(*_: object) -> None:
 
 
 def leave_children(*_: object) -> None:
-    for _ in range(3):
-        subprocess.Popen(["sleep", "321"])
+    for number in range(3):
+        subprocess.Popen(["sleep", "321"], start_new_session=number == 0)
 
 
 def leave_forks_and_exit(*_: object) -> None:
@@ -193,6 +193,13 @@ def talk(number: int) -> None:
     line = b"x" * 99 + b"\n"
     for _ in range(100):
         os.write(number, line * 1000)
+
+
+def talk_on(*_: object) -> None:
+    for _ in range(4):
+        talk(1)
+    os.write(1, b"the last one")
+    time.sleep(FOREVER)
 
 
 def print_json(*_: object) -> None:
@@ -372,6 +379,7 @@ ACTS: dict[str, Callable[[Image, Image], Any]] = {
     "atexit": register_exit,
     # Output
     "stdout10": lambda *_: talk(1),
+    "talk_on": talk_on,
     "stderr10": lambda *_: talk(2),
     "printjson": print_json,
     "close12": lambda *_: os.closerange(1, 3),

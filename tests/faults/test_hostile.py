@@ -19,7 +19,7 @@ from imedbench.core.types import Image, Outcome
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.services import WorkerSettings
 from imedbench.runs.wire import decode, encode
-from imedbench.runs.worker import Worker
+from imedbench.runs.worker import MAX_LOG, Worker
 
 PLUGIN = Path(__file__).parent / "hostile.py"
 TIMEOUT_S = 1.5
@@ -59,7 +59,7 @@ EXPECTED: dict[str, Outcome | tuple[Outcome, ...]] = {
     **each(
         LATE,
         "loop loopc sleep sigstop ignore_term lock pause pipe_huge pipe_partial pipe_half_header"
-        " t_hang",
+        " t_hang talk_on",
     ),
     **each(FULL, "mem_rlimit mem_huge mem_cv2 mem_torch mem_outgrow memory_error"),
     **each(BAD, "nan inf singular hugeaff tiny dense_nan"),
@@ -178,6 +178,16 @@ def test_setting_up_may_go_wrong_in_the_same_ways(
         assert result.outcome is outcome
         assert result.reason
     worker.close()
+
+
+def test_the_log_of_a_call_that_talks_and_never_ends_stays_small(tmp_path: Path) -> None:
+    settings = WorkerSettings("hostile", (PLUGIN,), warm_up=False)
+    worker = Worker(settings, TIMEOUT_S, tmp_path / "log")
+    pixels = np.zeros((16, 16), np.uint8)
+    assert worker.call(Task(Image(pixels, "talk_on"), Image(pixels), 0)).outcome is LATE
+    worker.close()
+    assert 0 < (tmp_path / "log").stat().st_size <= MAX_LOG
+    assert worker.last_output(12) == "the last one"
 
 
 def test_a_worker_that_stops_reading_is_ended(tmp_path: Path) -> None:
