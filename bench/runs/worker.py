@@ -168,11 +168,11 @@ class Worker(Generic[Q, A]):
         assert self._process is not None
         beats = self._beats.count
         while not select.select([self._connection], [], [], WATCH_S)[0]:
+            self._trim_log()
             if memory_of(self._process.pid) > self._memory:
                 raise MemoryError(f"the process took more than {self._memory / 2**30:.3g} GiB")
             if self._beats.count != beats:
                 beats, deadline = self._beats.count, time.monotonic() + timeout_s
-            self._trim_log()
             if time.monotonic() > deadline:
                 raise TimeoutError
         return deadline
@@ -229,10 +229,13 @@ class Worker(Generic[Q, A]):
 
     def _trim_log(self) -> None:
         """Keep the end of a log that a talkative method has filled."""
-        if self.log is not None and self.log.stat().st_size > MAX_LOG:
-            with self.log.open("r+b") as log:
-                log.seek(-MAX_LOG // 10, os.SEEK_END)
-                tail = log.read()
-                log.seek(0)
-                log.write(tail)
-                log.truncate()
+        if self.log is None:
+            return
+        with suppress(OSError):  # a log that is gone or cannot be rewritten costs no pair
+            if self.log.stat().st_size > MAX_LOG:
+                with self.log.open("r+b") as log:
+                    log.seek(-MAX_LOG // 10, os.SEEK_END)
+                    tail = log.read()
+                    log.seek(0)
+                    log.write(tail)
+                    log.truncate()
