@@ -174,7 +174,8 @@ def outgrow(*_: object) -> None:
 
 def leave_children(*_: object) -> None:
     for number in range(3):
-        subprocess.Popen(["sleep", "321"], start_new_session=number == 0)
+        seconds = os.environ.get("HOSTILE_SLEEP", "321")
+        subprocess.Popen(["sleep", seconds], start_new_session=number == 0)
 
 
 def leave_forks_and_exit(*_: object) -> None:

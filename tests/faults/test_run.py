@@ -220,16 +220,22 @@ def test_a_killed_run_leaves_no_process_and_is_resumed(
     write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
     data = write_manifest(tmp_path / "data", ["children", "loopc", ""])
+    own = f"1{os.getpid()}001"  # seconds by which the children of this test are known
     words = command(data, tmp_path / "run", "--methods", "hostile", "--plugin", HOSTILE)
-    with subprocess.Popen([*words, "--timeout", "600"], text=True) as process:
-        wait_until(lambda: (tmp_path / "run" / Store.FILE).is_file() and _count(tmp_path / "run"))
-        wait_until(lambda: len(workers_of(process)) == 1)
-        time.sleep(0.5)
-        left = group_of(process)
-        process.kill()
+    with subprocess.Popen(
+        [*words, "--timeout", "600"], text=True, env={**os.environ, "HOSTILE_SLEEP": own}
+    ) as process:
+        try:
+            wait_until(lambda: _count(tmp_path / "run"), 200)
+            wait_until(lambda: len(workers_of(process)) == 1)
+            time.sleep(0.5)
+            left, sleeping = group_of(process), sleepers(own)
+        finally:
+            process.kill()
     assert len(left) >= 2
+    assert sleeping
     wait_until(lambda: not [p for p in left if _alive(p)], 10)
-    assert not [p for p in psutil.process_iter() if _words(p) == ["sleep", "321"]]
+    assert not sleepers(own)
     assert len(rows(tmp_path / "run")) == 1
 
 
@@ -248,6 +254,10 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
+def sleepers(seconds: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter() if _words(p) == ["sleep", seconds]]
+
+
 def _words(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
@@ -259,9 +269,13 @@ def test_children_of_a_method_end_with_the_run(
     write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
     data = write_manifest(tmp_path / "data", ["children"])
-    run = ended(command(data, tmp_path / "run", "--methods", "hostile", "--plugin", HOSTILE))
+    own = f"1{os.getpid()}002"
+    run = ended(
+        command(data, tmp_path / "run", "--methods", "hostile", "--plugin", HOSTILE),
+        env={**os.environ, "HOSTILE_SLEEP": own},
+    )
     assert run.returncode == 0, run.stderr
-    assert not [p for p in psutil.process_iter() if _words(p) == ["sleep", "321"]]
+    assert not sleepers(own)
 
 
 def _interruptible() -> None:

@@ -1,6 +1,6 @@
 """The long version of the fault tests: kills at random moments, and memory over many rows.
 
-    python tests/soak/soak.py --kills 100 --rows 30000
+    python tests/soak/soak.py --kills 100 --rows 30000 --minutes 4
 
 Prints one line a part, for ``docs/explanation/reliability.md``; a difference ends it with 1.
 """
@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--rows", type=int, default=30_000)
+    parser.add_argument("--minutes", type=float, default=4, help="for the rows, at most")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
@@ -47,9 +48,11 @@ def main() -> None:
         whole = folder / "whole"
         assert run(data, whole).wait() == 0
         expected = facts(whole)
-        kill_workers(data, folder, expected, asked.kills, rng)
-        kill_runs(data, folder, expected, asked.kills, rng)
-        count_memory(folder, asked.rows)
+        if asked.kills:
+            kill_workers(data, folder, expected, asked.kills, rng)
+            kill_runs(data, folder, expected, asked.kills, rng)
+        if asked.rows:
+            count_memory(folder, asked.rows, asked.minutes)
 
 
 def write_data(folder: Path) -> Path:
@@ -177,8 +180,8 @@ def leftovers() -> set[int]:
     return found
 
 
-def count_memory(folder: Path, rows: int) -> None:
-    """Watch the memory and the open files of a run of very many rows."""
+def count_memory(folder: Path, rows: int, minutes: float) -> None:
+    """Watch the memory and the open files of a run of very many rows, for some minutes at most."""
     os.environ["IMEDBENCH_SOAK_ROWS"] = str(rows)
     out = folder / "many"
     start = time.monotonic()
@@ -189,21 +192,28 @@ def count_memory(folder: Path, rows: int) -> None:
             *("--metrics", "folding", "--no-page"),
         ],
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    early, most, files, own = 0, 0, 0, psutil.Process(process.pid)
+    seen, files, own = list[tuple[int, int]](), 0, psutil.Process(process.pid)
+    stopped = False
     while process.poll() is None:
         time.sleep(0.5)
         with suppress(psutil.Error, OSError):
-            memory, count = own.memory_info().rss, count_rows(out)
+            seen.append((count_rows(out), own.memory_info().rss))
             files = max(files, own.num_fds())
-            early = memory if count < rows / 6 else early
-            most = max(most, memory)
-    seconds = time.monotonic() - start
-    if process.returncode != 0 or count_rows(out) != rows:
+        if not stopped and time.monotonic() - start > 60 * minutes:
+            stopped = True
+            process.send_signal(signal.SIGINT)
+    done, seconds = count_rows(out), time.monotonic() - start
+    if process.returncode != (3 if stopped else 0) or (not stopped and done != rows):
         sys.exit(f"many rows: ended with {process.returncode}")
+    early = max(memory for count, memory in seen if count <= done / 6)
+    most = max(memory for _, memory in seen)
+    asked = f" of {rows}, then stopped" if stopped else ""
     print(
-        f"{rows} rows in {seconds:.0f} s: {early >> 20} MiB after a sixth of them, {most >> 20} MiB"
-        f" at most, {files} open files at most"
+        f"{done} rows{asked} in {seconds:.0f} s: {early >> 20} MiB after a sixth of them,"
+        f" {most >> 20} MiB at most, {files} open files at most"
     )
     if most - early > MAX_GROWTH:
         sys.exit("many rows: memory grows with them")
