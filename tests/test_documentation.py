@@ -41,7 +41,7 @@ PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - {GENERATED})
 FOLLOWED = [page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")]
 NOT_RUN = 2  # blocks that need a network or a cluster; raise it knowingly
 ELSEWHERE = ("pip ", "make ", "git ", "python ")  # lines of other programs, not run
-OF_OTHERS = {"--no-deps", "--extra-index-url", "--strict"}  # options of other programs
+OF_OTHERS = {"--no-deps", "--extra-index-url", "--strict", "--array", "--signal"}  # options
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="not run from a checkout")
 
