@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from imedbench.core.stages import collect_stages
-from imedbench.core.transforms import Affine, warp_image
+from imedbench.core.transforms import Affine, Homography, warp_image
 from imedbench.core.types import Image, ImagePair, Registration
 from imedbench.datasets.synthetic.pairs import make_pair
 from imedbench.datasets.synthetic.warps import Level
-from imedbench.methods.imed.attempt import Attempt, Budget, Prepared
+from imedbench.methods.imed.attempt import Attempt, Budget, Prepared, finish_at
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.imed.search import Poses, SearchRange, search
 from imedbench.methods.imed.selfcheck import Evidence
@@ -84,6 +84,33 @@ def test_images_may_differ_in_size(method: Imed) -> None:
     answer = method.register(pair.fixed, Image(big))
     assert answer.fixed_from_moving is not None
     assert error(Registration(enlarge.then(answer.fixed_from_moving)), pair) < 1.0
+
+
+def test_a_native_scale_of_ten_is_found(method: Imed) -> None:
+    pair = make_pair(6, "imed", size=SIZE)
+    camera = Affine([[8, 0, 3.5], [0, 8, 3.5]])
+    scan = Affine([[0.8, 0, -0.1], [0, 0.8, -0.1]])
+    large = cv2.resize(pair.fixed.pixels, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    small = cv2.resize(pair.moving.pixels, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+    answer = method.register(Image(large), Image(small))
+    assert answer.fixed_from_moving is not None
+    back = scan.then(answer.fixed_from_moving).then(camera.inverse())
+    assert error(Registration(back), pair) < 1.0
+
+
+def test_what_was_found_on_smaller_maps_is_finished_on_larger_ones(method: Imed) -> None:
+    pair = make_pair(4, "imed", size=SIZE)
+    attempts = []
+    for size in (SIZE // 2, SIZE):
+        other = Imed(size=size, rotation="narrow")
+        other.prepare("cpu")
+        attempts.append(next(other.attempts(pair.fixed, pair.moving)))
+    small, large = attempts
+    found = finish_at(small, large.fixed, large.moving, method._budget)
+    assert found.size == SIZE
+    assert found.evidence == small.evidence
+    errors = [error(Registration(Homography(a.native_pose)), pair) for a in (small, found)]
+    assert errors[1] < errors[0]
 
 
 def test_the_eye_of_another_is_refused(method: Imed) -> None:
@@ -241,7 +268,11 @@ def test_what_fails_is_tried_again_at_another_size_and_over_all_rotations(
         pose = np.diag([1.0 + 0.01 * len(plans), 1.0, 1.0])
         return Attempt(fixed, moving, pose, found[len(plans) - 1])
 
+    def left_as_it_is(best: Attempt, *_: object) -> Attempt:
+        return best
+
     monkeypatch.setattr("imedbench.methods.imed.attempt.attempt", tried)
+    monkeypatch.setattr("imedbench.methods.imed.attempt.finish_at", left_as_it_is)
     pair = make_pair(3, "easy", size=SIZE)
     answer = method.register(pair.fixed, pair.moving)
     assert plans == [(SIZE, 40.0), (SIZE // 2, 40.0), (SIZE, 180.0)][:used]

@@ -28,7 +28,7 @@ from imedbench.methods.imed.refine import (
     shortlist_poses,
     slopes,
 )
-from imedbench.methods.imed.selfcheck import Evidence, choose_answer
+from imedbench.methods.imed.selfcheck import Evidence
 
 SHAPE = (240, 256)
 FOV = np.ones(SHAPE, bool)
@@ -240,10 +240,10 @@ def test_a_pose_that_changes_its_scale_much_fell_onto_other_vessels(
 
 def test_the_lead_is_over_the_best_different_answer() -> None:
     wrong, right, worst = Evidence(0.2, 20, 0.5), Evidence(0.6, 30, 0.5), Evidence(0.1, 9, 0.5)
-    assert choose_answer([wrong, right, worst]) == (1, pytest.approx(np.log(31 / 21)))
-    assert choose_answer([right]) == (0, 0.0)
-    # What counts is the whole evidence: a larger z-score on fewer of the vessels may be worth less.
-    assert choose_answer([Evidence(0.2, 31, 0.5), right])[0] == 1
+    assert right.lead_over([wrong, worst]) == pytest.approx(np.log(31 / 21))
+    assert wrong.lead_over([right]) < 0
+    alone = replace(right, lead=right.lead_over([]))
+    assert alone.confidence == replace(right, lead=5.0).confidence
 
 
 def test_poses_that_put_the_image_in_one_place_are_one_answer() -> None:

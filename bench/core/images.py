@@ -37,9 +37,13 @@ def read_image(path: Path, modality: str = "unknown") -> Image:
     if min(pixels.shape[:2]) < MIN_SIDE:
         raise BadInput(f"{path}: {_wh(pixels.shape)} px; an image needs {MIN_SIDE} px a side")
     note = "; ".join(filter(None, (picture.note, scaling)))
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+    if pixels.ndim == 3 and _is_grey(pixels[::16, ::16]) and _is_grey(pixels):
         pixels = pixels[..., 0]
     return Image(np.ascontiguousarray(pixels), modality, note, picture.spacing_um)
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def to_8_bits(picture: Picture) -> tuple[Pixels, str]:

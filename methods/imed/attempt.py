@@ -11,7 +11,7 @@ from imedbench.core.arrays import Matrix
 from imedbench.core.stages import stage
 from imedbench.core.types import Image
 from imedbench.methods.imed.lines import Targets, build_targets, trace_lines
-from imedbench.methods.imed.pairing import select_distinct
+from imedbench.methods.imed.pairing import project, select_distinct
 from imedbench.methods.imed.refine import (
     AFFINE,
     HOMOGRAPHY,
@@ -24,7 +24,7 @@ from imedbench.methods.imed.refine import (
     shortlist_poses,
 )
 from imedbench.methods.imed.search import SearchRange, search
-from imedbench.methods.imed.selfcheck import Evidence, choose_answer, gather_evidence
+from imedbench.methods.imed.selfcheck import Evidence, gather_evidence
 from imedbench.methods.vessel_maps import Segmenter, VesselMap, working_image
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _SECOND = Round(n_points=500, radii=(10, 4), steps=5, reach=3.0, keep=16)
 _EARLY = 8  # candidates that are looked at before all are
 _CLEAR_LEAD = 0.5  # of the best of them, at which the others are not looked at
 _CERTAIN = 0.99  # confidence that such an answer must have
+_MAX_MOVE = 0.02  # of the image, by which a larger map may move an answer
 _FREEDOM = {"similarity": SIMILARITY, "affine": AFFINE, "homography": HOMOGRAPHY}
 
 
@@ -85,6 +86,11 @@ class Attempt:
     moving: Prepared
     pose: Matrix
     evidence: Evidence
+
+    @property
+    def size(self) -> int:
+        """Longest side of the working frames, px."""
+        return max(*self.fixed.vessels.fov.shape, *self.moving.vessels.fov.shape)
 
     @property
     def native_pose(self) -> Matrix:
@@ -137,6 +143,31 @@ def attempt(fixed: Prepared, moving: Prepared, span: SearchRange, budget: Budget
         return Attempt(fixed, moving, *_best_answer(still, moved, found.matrices, budget))
 
 
+def finish_at(best: Attempt, fixed: Prepared, moving: Prepared, budget: Budget) -> Attempt:
+    """Converge in larger working frames with what was found in smaller ones.
+
+    The larger maps, on which the answer was not found, may be noisy: they may move it a little.
+
+    Args:
+        best: what was found.
+        fixed: the same fixed image, larger.
+        moving: the same moving image, larger.
+        budget: how far to go.
+    """
+    back = np.linalg.inv(moving.work_from_native)
+    start = Fit.of(
+        (fixed.work_from_native @ best.native_pose @ back)[None], fixed.targets.lines.shape
+    )
+    with stage("refine"):
+        fit = converge(fixed.targets, moving.targets, start, _FREEDOM[budget.refine])
+    height, width = moving.targets.lines.shape
+    corners = np.array([[0, width, 0, width], [0, 0, height, height]], np.float64)
+    moved = np.abs(project(fit.poses, corners) - project(start.poses, corners)).max()
+    if moved > _MAX_MOVE * max(fixed.targets.lines.shape):
+        return best
+    return Attempt(fixed, moving, fit.poses[0], best.evidence)
+
+
 def _early_answer(
     fixed: Targets, moving: Targets, poses: Matrix, budget: Budget
 ) -> tuple[Matrix, Evidence] | None:
@@ -160,8 +191,14 @@ def _best_answer(
             poses = shortlist_poses(fixed, moving, poses, each).poses
     poses = poses[select_distinct(poses, moving.lines.shape, budget.finalists)]
     fits = _bent(fixed, moving, poses, budget)
-    best, lead = choose_answer([gather_evidence(fixed, moving, pose) for pose in fits.poses])
-    return _finish(fixed, moving, fits.only(best), lead, budget)
+    judged = [gather_evidence(fixed, moving, pose) for pose in fits.poses]
+    best = int(np.argmax([evidence.log_odds for evidence in judged]))
+    others = [
+        evidence
+        for pose, evidence in zip(fits.poses, judged, strict=True)
+        if len(select_distinct(np.stack([fits.poses[best], pose]), moving.lines.shape, 2)) > 1
+    ]
+    return _finish(fixed, moving, fits.only(best), judged[best].lead_over(others), budget)
 
 
 def _bent(fixed: Targets, moving: Targets, poses: Matrix, budget: Budget) -> Fit:

@@ -26,7 +26,7 @@ from imedbench.methods import weights
 from imedbench.methods.vessel import VESSEL_WEIGHTS, Segmentation
 
 if TYPE_CHECKING:
-    from imedbench.methods.imed.attempt import Attempt
+    from imedbench.methods.imed.attempt import Attempt, Budget
     from imedbench.methods.imed.search import SearchRange
 
 Refinement = Literal["homography", "affine", "similarity", "off"]
@@ -92,15 +92,28 @@ class Imed:
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
+        from imedbench.methods.imed.attempt import finish_at
+
         best: Attempt | None = None
+        largest: Attempt | None = None
         for tried in self.attempts(fixed, moving):
+            if largest is None or tried.size > largest.size:
+                largest = tried
             if best is None or tried.evidence.confidence > best.evidence.confidence:
                 best = tried
             if best.evidence.confidence >= _SURE:
                 break
-        if best is None:
+        if best is None or largest is None:
             return Registration.failed("hardly any vessels in one of the images")
+        if best.size < largest.size and self.refine != "off":
+            best = finish_at(best, largest.fixed, largest.moving, self._budget)
         return self._answer(best)
+
+    @property
+    def _budget(self) -> Budget:
+        from imedbench.methods.imed.attempt import Budget
+
+        return Budget(self.refine, self.candidates, self.finalists)
 
     def attempts(self, fixed: Image, moving: Image) -> Iterator[Attempt]:
         """Try one plan after the other, for as long as the caller asks for more.
@@ -108,10 +121,9 @@ class Imed:
         Yields:
             What each attempt found; nothing for one that sees hardly any vessels.
         """
-        from imedbench.methods.imed.attempt import Budget, Prepared, attempt, prepare
+        from imedbench.methods.imed.attempt import Prepared, attempt, prepare
         from imedbench.methods.vessel_maps import working_scales
 
-        budget = Budget(self.refine, self.candidates, self.finalists)
         known: dict[tuple[float, float], tuple[Prepared, Prepared]] = {}
         for size, span in self._plan():
             scales = working_scales(fixed, moving, size)
@@ -122,7 +134,7 @@ class Imed:
                 )
             still, moved = known[scales]
             if min(len(still.targets.lines), len(moved.targets.lines)) >= _MIN_POINTS:
-                yield attempt(still, moved, span, budget)
+                yield attempt(still, moved, span, self._budget)
 
     def _plan(self) -> list[tuple[int, SearchRange]]:
         """Sizes and poses to try in turn until one is sure."""

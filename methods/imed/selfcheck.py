@@ -54,26 +54,18 @@ class Evidence:
         """Probability that the transform is right."""
         return float(1 / (1 + np.exp(-self.log_odds)))
 
+    def lead_over(self, others: Sequence[Evidence]) -> float:
+        """Logarithm of how many times its z-score is the best of different answers.
+
+        Where all candidates became one answer, none came near it.
+        """
+        if not others:
+            return _MAX_LEAD
+        return float(np.log((self.z_score + 1) / (max(e.z_score for e in others) + 1)))
+
 
 def gather_evidence(fixed: Targets, moving: Targets, pose: Matrix) -> Evidence:
     """Ask all vessels of both images about a pose, 3×3 fixed_from_moving."""
     found = measure_agreement(find_pairs(fixed, moving, pose[None], _ALL_POINTS))
     parts = (found.excess_match_rate, found.z_score, found.overlap)
     return Evidence(*(float(part[0]) for part in parts))
-
-
-def choose_answer(judged: Sequence[Evidence]) -> tuple[int, float]:
-    """Choose the likeliest of different answers.
-
-    Args:
-        judged: the evidence of each, at least one.
-
-    Returns:
-        Its index, and its lead over the others.
-    """
-    best = int(np.argmax([evidence.log_odds for evidence in judged]))
-    others = [evidence.z_score for k, evidence in enumerate(judged) if k != best]
-    lead = 0.0
-    if others:
-        lead = float(np.log((judged[best].z_score + 1) / (max(others) + 1)))
-    return best, lead
