@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -25,6 +25,9 @@ from imedbench.methods.vessel import VESSEL_WEIGHTS
 
 if TYPE_CHECKING:
     from imedbench.methods.vessel import Segmentation
+    from imedbench.methods.vessel_openvino import OpenVinoNetwork
+
+Runtime = Literal["torch", "openvino"]
 
 _MAX_GROWTH = 2.0
 _DIRECTIONS = 8
@@ -93,17 +96,27 @@ class Segmenter:
             second derivatives.
         device: where the network runs.
         network: name of the shipped weights.
+        runtime: what runs the network: ``torch``, or ``openvino`` in 8 bits on the processor.
     """
 
     def __init__(
-        self, kind: Segmentation, device: str = "cpu", network: str = VESSEL_WEIGHTS
+        self,
+        kind: Segmentation,
+        device: str = "cpu",
+        network: str = VESSEL_WEIGHTS,
+        runtime: Runtime = "torch",
     ) -> None:
         self.kind = kind
+        self._rounded: OpenVinoNetwork | None = None
         self._device = torch.device(device)
         # Half as long in bfloat16, but only where the processor has it.
         self._dtype = torch.bfloat16 if _fast_bfloat16(self._device) else torch.float32
         self._net: UNet | None = None
-        if kind == "unet":
+        if kind == "unet" and runtime == "openvino":
+            from imedbench.methods.vessel_openvino import OpenVinoNetwork
+
+            self._rounded = OpenVinoNetwork()
+        elif kind == "unet":
             net = weights.load(network)
             if not isinstance(net, UNet):
                 raise BadInput(f"the weights {network!r} are not those of a U-Net")
@@ -111,7 +124,7 @@ class Segmenter:
 
     def __call__(self, view: WorkingImage) -> VesselMap:
         """The vessel map of an image in its working frame."""
-        if self._net is None:
+        if self.kind != "unet":
             find = oriented_map if self.kind == "oriented" else ridge_map
             return find(view.bright, view.fov)
         return evidence_map(view.bright, self.probability(view), view.fov)
@@ -122,6 +135,8 @@ class Segmenter:
         Raises:
             BadInput: when vessels are found by filters.
         """
+        if self._rounded is not None:
+            return self._rounded(view.bright)
         if self._net is None:
             raise BadInput(f"the filters of segmentation={self.kind} give no probabilities")
         with torch.inference_mode():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Refinement = Literal["homography", "affine", "similarity", "off"]
 Rotation = Literal["auto", "narrow", "all"]
+Runtime = Literal["torch", "openvino"]
 
 _MIN_POINTS = 30  # of either image's centre lines
 _NARROW = 40.0  # degrees; most pairs are turned less
@@ -53,6 +54,8 @@ class Imed:
         refine: the most general transform that the refinement may reach; ``off`` returns the
             best of the proposals as it is.
         selfcheck: refuse transforms that meet too few vessels.
+        runtime: what runs the network: ``torch``, or ``openvino``, rounded to 8 bits, on the
+            processor, with the extra ``fast``.
     """
 
     size: Side = 512
@@ -61,6 +64,7 @@ class Imed:
     candidates: Positive = 48
     refine: Refinement = "homography"
     selfcheck: bool = True
+    runtime: Runtime = "torch"
 
     name: ClassVar[str] = "imed"
     # What separates the thorough form from the fast one, beside the size and the candidates:
@@ -68,6 +72,12 @@ class Imed:
     scale_step: ClassVar[float] = 1.12  # of the search
     finalists: ClassVar[int] = 4  # different answers refined to the end
     retry: ClassVar[float] = 0.5  # at how much of the size the second attempt is made
+
+    def __post_init__(self) -> None:
+        if self.runtime == "openvino":
+            from imedbench.methods.vessel_openvino import require_openvino
+
+            require_openvino()
 
     @property
     def info(self) -> MethodInfo:
@@ -78,17 +88,17 @@ class Imed:
             summary="vessel maps, exhaustive search, chamfer refinement, self-check",
             family="similarity" if self.refine == "off" else self.refine,
             weights_licence=cards[0].licence if cards else "none",
-            weights=cards[0].sha256[:16] if cards else "",
+            weights=_weights(cards[0], self.runtime) if cards else "",
             trained_on=cards[0].trained_on if cards else (),
             training_images=cards[0].training_images if cards else (),
-            uses_cuda=bool(cards),
+            uses_cuda=bool(cards) and self.runtime == "torch",
         )
 
     def prepare(self, device: str) -> None:
         """Load the network."""
         from imedbench.methods.vessel_maps import Segmenter
 
-        self._segmenter = Segmenter(self.segmentation, device)
+        self._segmenter = Segmenter(self.segmentation, device, runtime=self.runtime)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
@@ -184,3 +194,8 @@ class ImedFast(Imed):
 
 def _picture(strength: Plane) -> Pixels:
     return (np.minimum(strength, 1) * 255).astype(np.uint8)
+
+
+def _weights(card: weights.Card, runtime: Runtime) -> str:
+    """What tells the numbers of the network from any others."""
+    return card.sha256[:16] + ("" if runtime == "torch" else "-int8")

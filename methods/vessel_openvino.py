@@ -1,0 +1,64 @@
+"""The vessel network mostly in 8 bits, run by OpenVINO: what the extra ``fast`` brings.
+
+The model file is made by `methods.quantise_vessels` from the weights that ship.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from imedbench.core.arrays import Plane
+from imedbench.core.errors import BadInput, Declined
+from imedbench.methods import weights
+from imedbench.methods.vessel import VESSEL_WEIGHTS
+
+MODEL = weights.FOLDER / "vessels-int8.xml"
+SOURCE = "imedbench_source"  # entry of the file: SHA-256 of the weights it was made from
+STEP = 16  # px, of which the sides of the network's input must be multiples
+
+
+def require_openvino() -> None:
+    """Check that the package is there.
+
+    Raises:
+        Declined: when it is not.
+    """
+    if find_spec("openvino") is None:
+        raise Declined("runtime=openvino needs one more package: pip install 'imedbench[fast]'")
+
+
+class OpenVinoNetwork:
+    """The shipped network, on one thread of the processor.
+
+    Args:
+        path: of the model, an .xml with its .bin beside it.
+
+    Raises:
+        Declined: without the package.
+        BadInput: when the file was made from other weights than those that ship.
+    """
+
+    def __init__(self, path: Path = MODEL) -> None:
+        require_openvino()
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        made_from = model.get_rt_info(SOURCE).astype(str) if model.has_rt_info(SOURCE) else ""
+        if made_from != weights.read_card(VESSEL_WEIGHTS).sha256:
+            raise BadInput(
+                f"{path}: made from other weights than {VESSEL_WEIGHTS};"
+                " make it again: python -m imedbench.methods.quantise_vessels"
+            )
+        settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def __call__(self, bright: Plane) -> Plane:
+        """Say how likely each pixel is a vessel, float32 H×W to H×W in [0, 1]."""
+        height, width = bright.shape
+        padded = np.pad(bright, ((0, -height % STEP), (0, -width % STEP)), "edge")
+        likely = next(iter(self._request.infer({0: padded[None, None]}).values()))
+        return np.array(likely[0, 0, :height, :width], np.float32)
