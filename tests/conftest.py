@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from imedbench.core.images import write_image
-from imedbench.core.registry import METHODS, METRICS, load_plugin_file
+from imedbench.core.registry import DATASETS, METHODS, METRICS, load_plugin_file
 from imedbench.core.types import Image
 
 # Whoever runs the tests may have set how wide tables are; here a pipe has 100 columns.
@@ -82,7 +82,7 @@ def write_manifest() -> WriteManifest:
 @pytest.fixture
 def short_lived_plugins() -> Iterator[None]:
     """Forgets afterwards what a test registers itself; what it made import stays registered."""
-    registries = (METHODS, METRICS)
+    registries = (METHODS, METRICS, DATASETS)
     before = [set(registry.names()) for registry in registries]
     yield
     for registry, names in zip(registries, before, strict=True):

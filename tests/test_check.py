@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from imedbench.runs.conformance import Report, check_method
+from imedbench.runs.conformance import Limits, Report, check_method
 
 HEAD = """
 import numpy as np
@@ -55,14 +55,15 @@ FAULTS = {
         " past = calls[-2:][0]; return Registration(Affine([[1, 0, past / 9], [0, 1, 0]]))",
         "depends on the pair before",
     ),
-    "colour": ("h, w = fixed.pixels.shape; return Registration(MOTION)", "too many values"),
+    "colour": ("h, w = fixed.pixels.shape; return Registration(MOTION)",
+               "too many values to unpack (expected 2); of a colour image pixels are H×W×3"),
     "sizes": (
         "d = fixed.grey() - moving.grey(); return Registration(MOTION)",
-        "images of unequal sizes: ValueError",
+        "the two images need not be of one size",
     ),
     "blank": (
         "s = 1 / int(moving.grey().max()); return Registration(MOTION)",
-        "blank images: ZeroDivisionError",
+        "blank images: ZeroDivisionError: division by zero; where there is nothing to find, return",
     ),
     "writes": (
         "open('debug.txt', 'w').write('x'); return Registration(MOTION)", "writes debug.txt"
@@ -82,11 +83,23 @@ FAULTS = {
         "cannot be right",
     ),
     "confidence": ("return Registration(MOTION, confidence=7)", "confidence must be in [0, 1]"),
+    "endless": ("while True: pass", "time: known motion: no end after 1.6 s"),
+    "memory": (
+        "a = np.ones(40 << 20); return Registration(MOTION)",
+        "0.31 GiB of memory, more than the 0.25 GiB allowed",
+    ),
     "slow": ("import time; time.sleep(0.4); return Registration(MOTION)", "more than the 0.3 s"),
     "collapse": (
         "return Registration(Affine([[1e-3, 0, 5], [0, 1e-3, 5]]))", "its transform cannot be right"
     ),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else leaves a file there meanwhile, which would be the plugin's fault."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
 
 
 def checked(text: str, name: str, folder: Path, seconds: float = 60.0) -> Report:
@@ -95,19 +108,17 @@ def checked(text: str, name: str, folder: Path, seconds: float = 60.0) -> Report
     path = folder / f"{name}.py"
     path.write_text(HEAD + text)
     load_plugin_file(path)
-    return check_method(name, seconds)
+    return check_method(name, Limits(seconds, memory_gib=0.25))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_and_named(
     fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_lived_plugins: None
 ) -> None:
-    monkeypatch.setattr("imedbench.runs.side_effects._IDLE", ("/dev/", "/proc/"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("imedbench.runs.conformance.side_effects._IDLE", ("/dev/", "/proc/"))
     body, expected = FAULTS[fault]
     text = FUNCTION.replace("BODY", body).replace("OPTIONS", "step=1").replace("NAME", fault)
-    report = checked(text, fault, tmp_path, 0.3 if fault == "slow" else 60.0)
+    report = checked(text, fault, tmp_path, 0.3 if fault in ("slow", "endless") else 60.0)
     texts = [f"{found.check}: {found.text}" for found in report.faults]
     assert any(expected in text for text in texts), texts
 
@@ -192,4 +203,5 @@ def test_the_command_names_faults_and_ends_with_one(tmp_path: Path) -> None:
     assert (
         "FAULT  known motion: it returned a NoneType; return Registration(transform)" in done.stdout
     )
-    assert done.stdout.rstrip().endswith("faults")
+    assert "also: grey images, colour images, colour with grey" in done.stdout
+    assert done.stdout.endswith("mine, a method: 1 fault\n"), "one mistake is told once"

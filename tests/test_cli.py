@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -350,3 +353,12 @@ def test_an_empty_run_folder_is_no_traceback(cli: Cli, folder: Path, finished: P
     (empty / "run.json").write_bytes((finished / "run.json").read_bytes())
     Store(empty, create=True).close()
     assert "Traceback" not in cli("score", empty, *FAST).err
+
+
+def test_the_shell_completes_commands() -> None:
+    typed = {"COMP_WORDS": "imedbench sh", "COMP_CWORD": "1"}
+    program = "import sys; sys.argv = ['imedbench']; from imedbench.__main__ import main; main()"
+    environment = {**os.environ, **typed, "_IMEDBENCH_COMPLETE": "complete_bash"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["show"]

@@ -47,6 +47,7 @@ A KIND for [imedbench](https://pypi.org/project/imedbench/), in `MODULE.py`.
 
     pip install -e .
     pytest
+    imedbench check NAME
     imedbench info NAME
 """
 
@@ -77,7 +78,9 @@ def register(fixed: Image, moving: Image, *, scale: float = 1.0) -> Registration
 from imedbench.core.metrics import MetricInfo, RegisteredPair, register_metric
 
 
-@register_metric(MetricInfo("NAME", "share of the fixed image that both images show"))
+@register_metric(
+    MetricInfo("NAME", "share of the fixed image that both show", higher_is_better=True)
+)
 def measure(case: RegisteredPair) -> float:
     """Measure one registered pair."""
     return float(case.overlap.mean())
@@ -139,21 +142,21 @@ def test_it_keeps_to_the_contract() -> None:
 """,
     PluginKind.METRIC: """\
 import MODULE
-from imedbench.core.registry import METRICS
+from imedbench.runs.conformance import check_metric
 
 
-def test_it_is_found_by_its_name() -> None:
+def test_it_keeps_to_the_contract() -> None:
     assert MODULE.measure
-    assert METRICS.create("NAME").info.name == "NAME"
+    assert check_metric("NAME").faults == []
 """,
     PluginKind.DATASET: """\
 import MODULE
+from imedbench.runs.conformance import check_dataset
 
 
-def test_every_pair_loads() -> None:
-    data = MODULE.Data()
-    for ref in data.refs("multi-modal"):
-        assert data.load(ref).pair_id == ref.pair_id
+def test_it_keeps_to_the_contract() -> None:
+    assert MODULE.Data
+    assert check_dataset("NAME").faults == []
 """,
 }
 
@@ -167,9 +170,13 @@ def new_command(
 ) -> None:
     """Write a small package with a method, metric or data set of your own, its test and README.
 
-    Example:
+    Examples:
 
     imedbench new method my-method
+
+    imedbench new metric my_metric --out packages/my_metric
+
+    imedbench new dataset my-data
     """
     folder = write_package(kind, name, out or Path(f"imedbench-{name}"))
     typer.echo(f"{folder}: install it with pip install -e {folder}, then imedbench info {name}")

@@ -113,7 +113,7 @@ def check_dataset(dataset: Dataset, trained: TrainingImages, progress: Progress)
             for side, image in (("fixed", pair.fixed), ("moving", pair.moving)):
                 if image.note:
                     notes.setdefault(image.note, []).append(f"{ref.pair_id} {side}")
-            _check_landmarks(pair)
+            check_landmarks(pair)
         progress.row("checking", ref.pair_id)
     for content in contents.values():
         remarks += _doubts(content)
@@ -142,7 +142,7 @@ def _all_refs(dataset: Dataset) -> tuple[list[PairRef], list[str], Collector]:
     return refs, remarks, mistakes
 
 
-def _check_landmarks(pair: ImagePair) -> None:
+def check_landmarks(pair: ImagePair) -> None:
     """Name the landmarks that lie outside their image.
 
     Raises:
@@ -153,7 +153,7 @@ def _check_landmarks(pair: ImagePair) -> None:
         ("fixed", truth.fixed_points, pair.fixed),
         ("moving", truth.moving_points, pair.moving),
     ):
-        for row in [] if points is None else np.flatnonzero(_outside(points, image)):
+        for row in [] if points is None else np.flatnonzero(is_outside(points, image)):
             x, y = points[row]  # type: ignore[index]
             mistakes.add(
                 f"{pair.pair_id}: landmark {row + 1} at ({x:g}, {y:g}) lies outside the {side}"
@@ -162,8 +162,8 @@ def _check_landmarks(pair: ImagePair) -> None:
     mistakes.raise_any()
 
 
-def _outside(points: Points, image: Image) -> Any:
-    """Which points lie more than half a pixel beyond the centres of the outer pixels."""
+def is_outside(points: Points, image: Image) -> Any:
+    """Tell which points lie more than half a pixel beyond the centres of the outer pixels."""
     return ((points < -0.5) | (points > np.array(image.size) - 0.5)).any(1)
 
 

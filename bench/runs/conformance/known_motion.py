@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from imedbench.core.arrays import Pixels, Points
@@ -53,6 +55,11 @@ def kinds_of_images(eye: Pixels) -> list[tuple[str, Image, Image]]:
 
 def draw_eye() -> Pixels:
     """Draw an OCTA image, uint8 S×S."""
+    return _drawn().copy()
+
+
+@cache
+def _drawn() -> Pixels:
     from imedbench.datasets.synthetic.pairs import make_pair
 
     made = make_pair(3, "imed", fixed_modality="octa", moving_modality="octa", size=SIZE)

@@ -38,9 +38,9 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watchers:
         return
     if event in ("socket.connect", "socket.getaddrinfo"):
-        _watchers[-1].append("uses the network; weights must be there before")
+        _watchers[-1].append("uses the network; what it needs must be there before")
     if event == "open" and isinstance(arguments[0], str):
         path, mode, flags = arguments
         writes = any(c in (mode or "") for c in "wax+") or bool((flags or 0) & _WRITES)
         if writes and not path.startswith(_IDLE) and "__pycache__" not in path:
-            _watchers[-1].append(f"writes {path}; a method returns what it has to say")
+            _watchers[-1].append(f"writes {path}; a plugin returns what it has to say")
