@@ -15,6 +15,7 @@ import pytest
 import imedbench as ib
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
+from imedbench.core.metrics import MetricInfo, RegisteredPair, register_metric
 from imedbench.core.transforms import Affine, DenseField
 from imedbench.core.types import Image, Registration
 from imedbench.datasets.synthetic.pairs import make_pair
@@ -173,7 +174,16 @@ def test_what_a_script_without_a_guard_defines_runs_in_other_processes(
     assert again.code == 0, again.err
 
 
-def test_what_cannot_be_handed_over_is_said_at_once(tmp_path: Path) -> None:
+def _typed(case: RegisteredPair) -> float:
+    return 1.0
+
+
+_typed.__module__ = "__main__"  # as of a notebook
+
+
+def test_what_cannot_be_handed_over_is_said_at_once(
+    tmp_path: Path, short_lived_plugins: None
+) -> None:
     lock = threading.Lock()
 
     def locked(fixed: Image, moving: Image) -> Registration:
@@ -193,6 +203,9 @@ def test_what_cannot_be_handed_over_is_said_at_once(tmp_path: Path) -> None:
     for method, message in wrong:
         with pytest.raises(BadInput, match=message):
             ib.benchmark([method], data="synthetic:size=64:pairs=1", out=tmp_path / "run")
+    register_metric(MetricInfo("typed", "in a cell"))(_typed)
+    with pytest.raises(BadInput, match="'typed' is measured in another process: write it to a"):
+        ib.benchmark("sift", data="synthetic:size=64:pairs=1", metrics=["typed"])
     with pytest.raises(BadInput, match="no setting 'limits'; did you mean limit"):
         ib.benchmark("sift", limits=3)
     assert not (tmp_path / "run" / "run.json").exists()

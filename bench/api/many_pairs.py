@@ -53,6 +53,7 @@ def benchmark(
     from imedbench.runs.handed_over import hand_over
     from imedbench.runs.pairs import KeptPairs
     from imedbench.runs.runner import run
+    from imedbench.runs.scoring import Guard
 
     for name in settings:
         if name not in (known := {field.name for field in fields(RunConfig)}):
@@ -60,6 +61,7 @@ def benchmark(
     files = [Path(plugin) for plugin in plugins]
     for file in files:
         load_plugin_file(file)
+    measured = _in_files(metrics or METRICS.names())
     data = str(data)
     folder = Path(out) if out else default_folder(data)
     dataset = KeptPairs(open_dataset(data))
@@ -75,5 +77,19 @@ def benchmark(
     except ConfigDrift as drift:
         advice = str(drift).replace("--out", "out=…").replace("--recompute", "recompute=True")
         raise ConfigDrift(advice) from drift
-    score_run(open_run(folder, dataset=dataset), tuple(metrics or METRICS.names()))
+    guard = Guard(config.execution, tuple(map(Path, plugins)), config.timeout_s, config.memory_gib)
+    score_run(open_run(folder, dataset=dataset), measured, guard=guard)
     return Results(folder)
+
+
+def _in_files(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the metrics, once it is sure that other processes find them."""
+    from imedbench.core.registry import INTERACTIVE, METRICS
+
+    for name in metrics:
+        if METRICS.factory(name).__module__ == INTERACTIVE:
+            raise BadInput(
+                f"the metric {name!r} is measured in another process: write it to a file and name"
+                " that one as plugins=[…], or leave it out of metrics=[…]"
+            )
+    return tuple(metrics)
