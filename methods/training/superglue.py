@@ -26,7 +26,7 @@ from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.training.aligned_eyes import AlignedEye, read_aligned
 from imedbench.methods.training.keypoint_views import KeypointViews
 from imedbench.methods.training.match_picture import picture_matches
-from imedbench.methods.training.superglue_config import SuperGlueTraining
+from imedbench.methods.training.superglue_config import SuperGlueTraining, for_folder
 from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out
 
@@ -76,12 +76,21 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
     def draw(self, rng: np.random.Generator) -> Sample:
         """Return some keypoints of two views of an eye, that share some if it can be had."""
         for _ in range(10):
-            group = int(rng.integers(len(self._views)))
+            group = self._pick_group(rng)
             pair = rng.choice(self._views.points.shape[1], 2, replace=False)
             sample = self._sample(self._views, group, pair, rng)
             if sample["target"][:-1, :-1].sum() >= _LEAST:
                 break
         return sample
+
+    def _pick_group(self, rng: np.random.Generator) -> int:
+        """A group of a data folder, by the folder's share."""
+        shares = self.config.shares
+        if not shares:
+            return int(rng.integers(len(self._views)))
+        counts = [for_folder(self.config.groups, i) for i in range(len(shares))]
+        folder = int(rng.choice(len(shares), p=np.array(shares) / sum(shares)))
+        return sum(counts[:folder]) + int(rng.integers(counts[folder]))
 
     def _sample(
         self,
@@ -258,8 +267,11 @@ def build(config: SuperGlueTraining, data: Sequence[Path]) -> SuperGlueTask:
         data: folders of rendered eyes or with ``images/train/ID.png`` and ``vessels/train/ID.png``.
 
     Raises:
-        BadInput: when the SuperPoint weights are missing or of another network.
+        BadInput: when the SuperPoint weights are missing or of another network, or when shares do
+            not fit the folders.
     """
+    if len(config.shares) not in (0, len(data)):
+        raise BadInput(f"shares: {len(config.shares)} given for {len(data)} data folders")
     detector, learnt_from = _detector(config.superpoint)
     return SuperGlueTask(config, _views(config, data, detector), learnt_from)
 
@@ -272,13 +284,13 @@ def _views(
     if config.views_folder and (kept / "held_out" / "descriptors.npy").is_file():
         return KeypointViews.load(kept / "train"), KeypointViews.load(kept / "held_out")
     folders = [
-        read_aligned(root, _for_folder(config.zooms, i), config.transformer_weights, _TEACHER)
+        read_aligned(root, for_folder(config.zooms, i), config.transformer_weights, _TEACHER)
         for i, root in enumerate(data)
     ]
     splits: list[tuple[list[AlignedEye], list[AlignedEye]]] = [
         hold_out(eyes, config.hold_out) for eyes in folders
     ]
-    groups = [_for_folder(config.groups, i) for i in range(len(data))]
+    groups = [for_folder(config.groups, i) for i in range(len(data))]
     seed = config.seed
     found = (
         KeypointViews.find(
@@ -296,10 +308,6 @@ def _views(
         for views, name in zip(found, ("train", "held_out"), strict=True):
             views.save(kept / name)
     return found
-
-
-def _for_folder(values: Sequence[Any], index: int) -> Any:
-    return values[index % len(values)]
 
 
 def _detector(name: str) -> tuple[SuperPoint, tuple[str, ...]]:

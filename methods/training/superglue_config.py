@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from imedbench.methods.networks.superglue import SuperGlueConfig
 from imedbench.methods.training.aligned_eyes import Motion
@@ -26,6 +28,7 @@ class SuperGlueTraining(TrainingConfig):
         views_folder: where the views' keypoints are kept; empty to find them at every start.
         groups: of each data folder, how many eyes are drawn in an orientation of their own; a
             single number is for all.
+        shares: of each data folder among the pairs; empty for that of its groups.
         views: of each of these.
         size: of the views, px.
         keypoints: of a view.
@@ -52,6 +55,7 @@ class SuperGlueTraining(TrainingConfig):
     sinkhorn_iterations: int = 20
     views_folder: str = ""
     groups: tuple[int, ...] = (40,)
+    shares: tuple[float, ...] = ()
     views: int = 6
     size: int = 512
     keypoints: int = 448
@@ -89,3 +93,11 @@ class SuperGlueTraining(TrainingConfig):
             bend=0.02,
         )
         return ViewPlan(views, self.size, self.keypoints, motion)
+
+
+T = TypeVar("T")
+
+
+def for_folder(values: Sequence[T], index: int) -> T:
+    """Return the value of a data folder; a single one is for all."""
+    return values[index % len(values)]
