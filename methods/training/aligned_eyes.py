@@ -14,7 +14,7 @@ from imedbench.core.arrays import Plane, Points
 from imedbench.core.errors import BadInput
 from imedbench.methods.training.joint_data import read_retinas
 
-_LONGEST = 448  # px: no view shows more detail
+LONGEST = 448  # px: no view of 256 px shows more detail
 _OTHER = 0.85  # chance that the two views are of different images, where there are several
 _EVERY = 4  # px between the points of a view that are mapped exactly; the maps are smooth
 MODALITIES = ("cf", "octa", "fa", "octa-like")  # in which rendered eyes are kept
@@ -78,7 +78,9 @@ class ViewPair:
     flat: bool
 
 
-def read_aligned(folder: Path, zoom: float, transformer: str, teacher: str) -> list[AlignedEye]:
+def read_aligned(
+    folder: Path, zoom: float, transformer: str, teacher: str, longest: int = LONGEST
+) -> list[AlignedEye]:
     """Return the training eyes of a folder.
 
     Args:
@@ -87,6 +89,7 @@ def read_aligned(folder: Path, zoom: float, transformer: str, teacher: str) -> l
         transformer: name of the frozen generator that adds fake OCTA of each colour image; empty
             to do without.
         teacher: name of a U-Net, for `read_retinas`.
+        longest: side of the images that are kept, px.
 
     Raises:
         BadInput: when nothing is there or a file cannot be read.
@@ -101,15 +104,15 @@ def read_aligned(folder: Path, zoom: float, transformer: str, teacher: str) -> l
         shown = [retina.second.plane]
         if transformer and retina.first is not retina.second:
             shown.append(retina.first.plane)
-        planes = tuple(_stored(plane) for plane in shown)
-        least = 0.65 if max(retina.second.plane.shape) < _LONGEST else 0.45  # a scan is no wider
-        vessels = _stored(retina.second.vessels.astype(np.float32))
+        planes = tuple(_stored(plane, longest) for plane in shown)
+        least = 0.65 if max(retina.second.plane.shape) < LONGEST else 0.45  # a scan is no wider
+        vessels = _stored(retina.second.vessels.astype(np.float32), longest)
         eyes.append(AlignedEye(planes, vessels, (least, 1.05)))
     return eyes
 
 
-def _stored(plane: Plane) -> NDArray[np.uint8]:
-    scale = min(1.0, _LONGEST / max(plane.shape))
+def _stored(plane: Plane, longest: int) -> NDArray[np.uint8]:
+    scale = min(1.0, longest / max(plane.shape))
     size = (round(plane.shape[1] * scale), round(plane.shape[0] * scale))
     small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return np.asarray(np.rint(small * 255), np.uint8)

@@ -31,6 +31,7 @@ from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import hold_out
 
 _TEACHER = "vessels"
+_LONGEST = 1024  # px: the grain of a photograph is matched too
 _NEAR_PX = 3.0
 _FAR_PX = 6.0
 _NOWHERE = (1e6, -1e6)  # px, where the keypoints of either view lie that are none
@@ -284,7 +285,9 @@ def _views(
     if config.views_folder and (kept / "held_out" / "descriptors.npy").is_file():
         return KeypointViews.load(kept / "train"), KeypointViews.load(kept / "held_out")
     folders = [
-        read_aligned(root, for_folder(config.zooms, i), config.transformer_weights, _TEACHER)
+        read_aligned(
+            root, for_folder(config.zooms, i), config.transformer_weights, _TEACHER, _LONGEST
+        )
         for i, root in enumerate(data)
     ]
     splits: list[tuple[list[AlignedEye], list[AlignedEye]]] = [
