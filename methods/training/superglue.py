@@ -34,6 +34,7 @@ _TEACHER = "vessels"
 _LONGEST = 1024  # px: the grain of a photograph is matched too
 _NEAR_PX = 3.0
 _FAR_PX = 6.0
+_SCORED = 0.6  # spread of the logarithm by which all scores of a view differ; a faint image has few
 _NOWHERE = (1e6, -1e6)  # px, where the keypoints of either view lie that are none
 _LEAST = 8  # true matches, below which a drawn pair of views is drawn again
 
@@ -46,6 +47,8 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         views: keypoints of views of training eyes and, two views a group, of held-out eyes.
         learnt_from: names of what the detector was trained on.
     """
+
+    keeps_best = False  # the rate falls to nothing, and the last epochs differ by less than chance
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         pair: NDArray[np.int64],
         rng: np.random.Generator,
     ) -> Sample:
-        """Two views of a group, in parts and in frames of their own."""
+        """Two views of a group, in parts, in frames of their own, with scores of any level."""
         chosen = [self._part(views.points[group, v], rng) for v in pair]
         sample = as_sample(views, group, pair, chosen)
         middle, apart = self.config.size / 2, self.config.apart
@@ -108,6 +111,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         shift = rng.uniform(-apart, apart, (2, 1, 2)) * self.config.size
         moved = (sample["points"].numpy() - middle) * zoom + middle + shift
         sample["points"] = torch.from_numpy(moved.astype(np.float32))
+        sample["scores"] *= torch.from_numpy(np.exp(rng.normal(0, _SCORED, (2, 1)))).float()
         return sample
 
     def _part(self, points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
