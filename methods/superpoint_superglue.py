@@ -20,7 +20,7 @@ class SuperPointSuperGlue(SuperPointMethod):
 
     Args:
         glue_weights: of the matcher, as for ``weights``; by default from the same source.
-        match_threshold: least probability of a match.
+        match_threshold: least probability of a match; 0.2 is the authors'.
     """
 
     name = "superpoint-superglue"
@@ -28,7 +28,7 @@ class SuperPointSuperGlue(SuperPointMethod):
     paper = "Sarlin, DeTone, Malisiewicz and Rabinovich, CVPR 2020"
 
     glue_weights: str = ""
-    match_threshold: float = 0.2
+    match_threshold: float = 0.1
 
     def _networks(self) -> list[tuple[weight_sources.Network, str]]:
         glue = (weight_sources.SUPERGLUE, self.glue_weights or self.weights)
