@@ -15,6 +15,7 @@ from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Affine, DenseField, to_dict
 from imedbench.core.types import MethodInfo, Outcome
+from imedbench.runs.rows import read_info
 from imedbench.runs.store import Prediction, Score, Store
 
 ROW = Prediction(
@@ -157,3 +158,11 @@ def test_a_folder_of_the_old_schema_is_refused_and_left_alone(
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "schema 2" in ended.err
     assert (tmp_path / Store.FILE).read_bytes() == before
+
+
+def test_facts_of_a_later_version_are_left_out_and_damaged_ones_named() -> None:
+    later = '{"name": "m", "summary": "s", "family": "f", "trained_on": ["a"], "later": 1}'
+    assert read_info(later) == MethodInfo("m", "s", "f", trained_on=("a",))
+    for damaged in ("", "[]", "{}", '{"name": 1, "summary": "s", "family": "f"}'):
+        with pytest.raises(BadInput, match="the facts of a method"):
+            read_info(damaged)

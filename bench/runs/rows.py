@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import msgspec
+
+from imedbench.core.errors import BadInput
 from imedbench.core.transforms import Transform
 from imedbench.core.types import MethodInfo, Outcome
 
@@ -89,12 +91,19 @@ class PairHashes:
 
 
 def read_info(text: str | None) -> MethodInfo | None:
-    """Read the facts of a method from their JSON; None where there are none."""
+    """Read the facts of a method from their JSON; None where there are none.
+
+    Those that a later version has added are left out.
+
+    Raises:
+        BadInput: when they are damaged.
+    """
     if text is None:
         return None
-    facts = json.loads(text)
-    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-    return MethodInfo(**{**facts, **lists})
+    try:
+        return msgspec.json.decode(text, type=MethodInfo)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadInput(f"the facts of a method in results.sqlite are damaged ({error})") from error
 
 
 ROW_COLUMNS = [

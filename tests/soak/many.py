@@ -10,6 +10,10 @@ import numpy as np
 from imedbench.core.datasets import DatasetInfo, PairRef
 from imedbench.core.registry import DATASETS
 from imedbench.core.types import Image, ImagePair, Split
+from imedbench.runs import pairs
+
+# A run keeps the pixels of its pairs, up to a limit: all else is what must not grow with the rows.
+pairs.MAX_KEPT = 1 << 20
 
 
 @DATASETS.register("many")
