@@ -60,7 +60,8 @@ def _cumulative(by_method: dict[str, pd.DataFrame], colour: dict[str, str]) -> C
     for method, rows in by_method.items():
         errors = rows[HEADLINE].where(rows["outcome"] == "ok", np.inf).fillna(np.inf)
         x, y = cumulative(errors.to_numpy())
-        areas = "/".join(f"{auc_recall(errors.tolist(), t):.2f}"[1:] for t in (5, 10, 25))
+        recalls = [auc_recall(errors.tolist(), limit) for limit in (5, 10, 25)]
+        areas = "/".join(f"{recall:.2f}".removeprefix("0") for recall in recalls)
         inside = x <= 25
         last = 100 * float(y[inside][-1])
         series.append(
