@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,17 @@ import pandas as pd
 
 from imedbench.analysis.best import HEADLINE
 from imedbench.analysis.run import Run
-from imedbench.core.datasets import PairRef
 from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
 from imedbench.reports.figures import Tile, draw_comparison, draw_panels, draw_picture
 from imedbench.reports.formats import cell, number, prose
 from imedbench.reports.pictures import colour, draw_matches, overlay
-from imedbench.reports.viewer import ShownPair, choose_pairs
+from imedbench.reports.shown import ShownPair, choose_pairs
 from imedbench.runs.files import load_matches, load_pictures, slug
 
 MAX_PANELS = 6  # more would be too small to see anything in
 _MAX_PAIRS = 5  # a split; the HTML page has them all
+_PLACE = ["method", "split", "pair_id", "key"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Gallery:
 
     def __init__(self, run: Run, table: pd.DataFrame, folder: Path) -> None:
         self.run, self.table, self.folder = run, table, folder
-        self.refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
+        self.refs = {(str(ref.split), ref.pair_id): ref for ref in run.store.pairs()}
 
     def draw(self, progress: Progress) -> dict[str, SplitFigures]:
         """Draw everything, by split."""
@@ -80,7 +80,7 @@ class Gallery:
     def _pair(self, shown: ShownPair, rows: pd.DataFrame) -> Iterator[Figure]:
         """One pair: fixed, moving, and each method's overlay."""
         try:
-            pair = self.run.dataset.load(self._ref(rows.iloc[0]))
+            pair = self.run.dataset.load(self.refs[shown.split, shown.pair_id])
         except BadInput:
             return  # the tables say which images cannot be read
         tiles = [Tile("fixed", colour(pair.fixed)), Tile("moving", colour(pair.moving))]
@@ -104,50 +104,48 @@ class Gallery:
         )
 
     def _method(self, rows: pd.DataFrame, stem: str) -> Iterator[Figure]:
-        ordered = _by_error(rows[rows["outcome"] == "ok"])
-        failed = [row for _, row in rows[rows["outcome"] != "ok"].iterrows()]
+        answered, failed = rows[rows["outcome"] == "ok"], rows[rows["outcome"] != "ok"]
+        ordered = list(_by_error(answered)[_PLACE].itertuples(index=False))
         yield from self._matches(ordered[-1:], stem)
         telling = [("its median pair", row) for row in ordered[len(ordered) // 2 :][:1]]
-        telling += [("its first failed pair with pictures", row) for row in failed]
-        yield from self._seen(telling, stem)
+        named = failed[_PLACE].itertuples(index=False)
+        yield from self._seen(
+            chain(telling, (("its first failed pair with pictures", row) for row in named)), stem
+        )
 
-    def _matches(self, worst: list[pd.Series[Any]], stem: str) -> Iterator[Figure]:
+    def _matches(self, worst: list[Any], stem: str) -> Iterator[Figure]:
         for row in worst:
-            matches = load_matches(self.run.folder, row["key"])
+            matches = load_matches(self.run.folder, row.key)
             if matches is not None:
-                pair = self.run.dataset.load(self._ref(row))
+                try:
+                    pair = self.run.dataset.load(self.refs[row.split, row.pair_id])
+                except BadInput:
+                    return  # the tables say which images cannot be read
                 picture = draw_matches(pair.fixed, pair.moving, matches)
                 draw_picture(picture, self.folder / f"{stem}-matches.png")
-                method, pair_id = cell(row["method"]), cell(row["pair_id"])
+                method, pair_id = cell(row.method), cell(row.pair_id)
                 caption = f"Matches of `{method}` on its worst pair, `{pair_id}`:"
-                alt = f"Matches of {row['method']}, kept ones green, rejected ones red"
+                alt = f"Matches of {row.method}, kept ones green, rejected ones red"
                 yield Figure(f"figures/{stem}-matches.png", caption, alt)
 
-    def _seen(self, rows: Iterable[tuple[str, pd.Series[Any]]], stem: str) -> Iterator[Figure]:
+    def _seen(self, rows: Iterable[tuple[str, Any]], stem: str) -> Iterator[Figure]:
         """Draw the method's own pictures of the first of these pairs that has any."""
         for label, row in rows:
-            pictures = load_pictures(self.run.folder, row["key"]) if row["key"] else {}
+            pictures = load_pictures(self.run.folder, row.key) if row.key else {}
             if pictures:
                 shown = dict(islice(pictures.items(), MAX_PANELS))
                 draw_panels(shown, self.folder / f"{stem}-seen.png")
                 part = "" if len(shown) == len(pictures) else f", first {MAX_PANELS} pictures"
-                caption = (
-                    f"What `{cell(row['method'])}` saw on {label}, `{cell(row['pair_id'])}`{part}:"
-                )
-                alt = f"{row['method']} on {row['pair_id']}: {', '.join(shown)}"
+                caption = f"What `{cell(row.method)}` saw on {label}, `{cell(row.pair_id)}`{part}:"
+                alt = f"{row.method} on {row.pair_id}: {', '.join(shown)}"
                 yield Figure(f"figures/{stem}-seen.png", caption, alt)
                 return
 
-    def _ref(self, row: pd.Series[Any]) -> PairRef:
-        return self.refs[row["split"], row["pair_id"]]
 
-
-def _by_error(rows: pd.DataFrame) -> list[pd.Series[Any]]:
+def _by_error(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows from the best to the worst; none where nothing was scored."""
     metric = HEADLINE if HEADLINE in rows and rows[HEADLINE].notna().any() else "mse"
-    if metric not in rows:
-        return []
-    return [row for _, row in rows.sort_values(metric, kind="stable").iterrows()]
+    return rows.sort_values(metric, kind="stable") if metric in rows else rows[:0]
 
 
 def _error_text(row: dict[Any, Any]) -> str:

@@ -14,6 +14,7 @@ from imedbench.analysis.protocols import PROTOCOLS
 from imedbench.analysis.protocols.collect import protocol_ranks
 from imedbench.analysis.published import published
 from imedbench.analysis.run import Run
+from imedbench.analysis.sweep import sweeps_beside
 from imedbench.analysis.tables import (
     failure_reasons,
     incomplete,
@@ -29,6 +30,7 @@ from imedbench.reports.figures import draw_chart
 from imedbench.reports.formats import number, render
 from imedbench.reports.gallery import Gallery
 from imedbench.reports.plotly import Chart
+from imedbench.reports.sweep import stress_chart
 
 SEED_METRICS = ("mse", "rmse")
 _CHARTS = ("cumulative", "risk-coverage", "pareto", "outcomes")  # of the page in Markdown
@@ -57,6 +59,8 @@ def write_report(run: Run, folder: Path, progress: Progress) -> Path:
         s.split: _charts(table[table["split"] == s.split], s, colour, folder / "figures")
         for s in content["splits"]
     }
+    stress = [stress_chart(sweep) for sweep in sweeps_beside(run.folder)]
+    charts["stress"] = [_drawn(chart, "stress", folder / "figures") for chart in stress]
     path = folder / "report.md"
     page = render("report.md.j2", **content, pairs=_per_pair(table), figures=figures, charts=charts)
     path.write_text(page, encoding="utf-8")
@@ -67,13 +71,14 @@ def _charts(
     table: pd.DataFrame, split: SplitResult, colour: dict[str, str], folder: Path
 ) -> list[tuple[Chart, str]]:
     """Draw the charts of the Markdown page, and say where each is."""
-    drawn = []
-    for chart in split_charts(table, split, colour):
-        if chart.name in _CHARTS:
-            name = f"{split.split}-chart-{chart.name}.png"
-            draw_chart(chart, folder / name)
-            drawn.append((chart, f"figures/{name}"))
-    return drawn
+    found = split_charts(table, split, colour)
+    return [_drawn(chart, split.split, folder) for chart in found if chart.name in _CHARTS]
+
+
+def _drawn(chart: Chart, part: str, folder: Path) -> tuple[Chart, str]:
+    name = f"{part}-chart-{chart.name}.png"
+    draw_chart(chart, folder / name)
+    return chart, f"figures/{name}"
 
 
 def make_folder(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from imedbench.analysis.sweep import GOOD_PX, SweepPoint
-from imedbench.reports.figures import new_figure
+from imedbench.analysis.sweep import GOOD_PX, Sweep
+from imedbench.reports.charts import colours
+from imedbench.reports.figures import draw_chart
 from imedbench.reports.formats import render
+from imedbench.reports.plotly import Chart, Series
 
 UNITS = {
     "rotation": "rotation, degrees",
@@ -19,36 +20,47 @@ UNITS = {
 }
 
 
-def write_sweep(kind: str, points: Sequence[SweepPoint], folder: Path) -> Path:
+def write_sweep(sweep: Sweep, folder: Path) -> Path:
     """Write ``sweep.md`` and the curve beside it.
 
     Args:
-        kind: the factor.
-        points: of `imedbench.analysis.sweep.sweep`.
+        sweep: its points.
         folder: exists.
 
     Returns:
         The page's path.
     """
-    _draw(kind, points, folder / "sweep.png")
+    chart = stress_chart(sweep)
+    draw_chart(chart, folder / "sweep.png")
     path = folder / "sweep.md"
-    page = render("sweep.md.j2", kind=kind, unit=UNITS[kind], good=GOOD_PX, points=points)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(render("sweep.md.j2", sweep=sweep, chart=chart), encoding="utf-8")
     return path
 
 
-def _draw(kind: str, points: Sequence[SweepPoint], path: Path) -> None:
-    figure = new_figure(7.0, 3.6)
-    axes = figure.subplots()
-    for method in dict.fromkeys(point.method for point in points):
-        of_method = [point for point in points if point.method == method]
-        values = [point.value for point in of_method]
-        shares = [100 * point.success.estimate for point in of_method]
-        (line,) = axes.plot(values, shares, marker="o", label=method)
-        low = [100 * point.success.low for point in of_method]
-        high = [100 * point.success.high for point in of_method]
-        axes.fill_between(values, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-    axes.set(xlabel=UNITS[kind], ylabel=f"registered to {GOOD_PX:g} px, %", ylim=(-3, 103))
-    axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
-    figure.savefig(path)
+def stress_chart(sweep: Sweep) -> Chart:
+    """Draw up how many pairs each method registers as a difficulty grows."""
+    methods = list(dict.fromkeys(point.method for point in sweep.points))
+    colour = colours(methods)
+    series = []
+    for method in methods:
+        points = [point for point in sweep.points if point.method == method]
+        values = [point.value for point in points]
+        estimate = [_percent(point.success.estimate) for point in points]
+        low = [_percent(point.success.low) for point in points]
+        high = [_percent(point.success.high) for point in points]
+        series.append(Series(method, values, estimate, colour[method], low, high))
+    return Chart(
+        sweep.kind,
+        f"How much {sweep.kind} does it bear?",
+        f"Share of {sweep.points[0].n} synthetic pairs registered to {GOOD_PX:g} px or better, as"
+        f" {sweep.kind} changes step by step, with 95 % intervals (Wilson). Higher is better.",
+        "lines",
+        UNITS.get(sweep.kind, sweep.kind),
+        f"within {GOOD_PX:g} px, %",
+        series,
+        y_range=(-3, 103),
+    )
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 2)

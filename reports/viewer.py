@@ -3,106 +3,128 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pandas as pd
 
 from imedbench.analysis.best import HEADLINE
-from imedbench.analysis.risk import WRONG_PX, silently_wrong
 from imedbench.analysis.run import Run
-from imedbench.analysis.tables import penalised
 from imedbench.core.arrays import Pixels, plain
 from imedbench.core.errors import BadInput
 from imedbench.core.progress import Progress
-from imedbench.core.resize import fitted_size, resize
+from imedbench.core.resize import fitted_size, resize, resize_points
 from imedbench.core.transforms import Transform
-from imedbench.core.types import ImagePair, Matches
-from imedbench.reports.pictures import colour, warped
+from imedbench.core.transforms.warp import pixel_grid, resample
+from imedbench.core.types import Image, ImagePair, Matches
+from imedbench.reports.shown import ShownPair, choose_pairs
 from imedbench.runs.files import load_matches, load_pictures
 
-SIDE = 480  # px of a picture in the page: wide enough to see vessels
-_SMALL_SIDE = 240  # of what a method saw
-BUDGET = 12_000_000  # characters of pictures, so that a page stays below 20 MB with its script
-MAX_PAIRS = 200  # more cannot be looked through
-_QUALITY = 72  # WebP: vessels stay sharp at about 15 kB a picture
+MAX_PICTURES = 6000  # drawn for one page: a minute's work
+MAX_ORDINARY = 100  # pairs on which nothing went wrong: more cannot be looked through
+_TRIED = 3  # pairs drawn to find out how much room one takes
 _MATCHES = 150  # lines drawn at most
+_SEEN = 6  # pictures of what a method saw, at most
 _GRID = 11  # lines of the displacement grid each way
-WRONG_NOTE = f"answered, but off by more than {WRONG_PX:g} px"
 _METRICS_SHOWN = (HEADLINE, "mse")
 
 
 @dataclass(frozen=True)
-class ShownPair:
-    """A pair to be shown, and why.
+class Detail:
+    """How finely pictures are kept.
 
     Args:
-        split: of the pair.
-        pair_id: of the pair.
-        why: such as ``worst`` or ``silently wrong by sift``.
+        side: px, longer one of fixed and moved images.
+        small_side: px, of what a method saw.
+        quality: of WebP.
     """
 
-    split: str
-    pair_id: str
-    why: str
+    side: int
+    small_side: int
+    quality: int
 
 
-def choose_pairs(table: pd.DataFrame) -> list[ShownPair]:
-    """Choose pairs in the order of their worth: typical ones, failed, silently wrong, the rest.
+#: The finest at which all pairs fit that went wrong: at the first vessels stay sharp, at the last
+#: an image that lies wrong can still be told from one that lies right.
+DETAILS = (Detail(480, 240, 72), Detail(352, 176, 60), Detail(240, 120, 45))
 
-    Best, median and worst are by the mean over all methods, so that they are the same pairs for
-    every one of them.
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What the pair viewer of a page is given.
+
+    Args:
+        drawn: pairs with their pictures, as the page's script reads them.
+        undrawn: pairs that went wrong and for which there was no room.
     """
-    chosen: list[ShownPair] = []
-    for split, rows in table.groupby("split", sort=False):
-        notes = _notes(rows)
-        typical = _typical(rows)
-        order = [*typical, *(p for p in notes if p not in typical)]
-        order += [p for p in rows["pair_id"].unique() if p not in set(order)]
-        for pair_id in order:
-            why = "; ".join(filter(None, [typical.get(pair_id, ""), notes.get(pair_id, "")]))
-            chosen.append(ShownPair(str(split), str(pair_id), why))
-    return chosen
+
+    drawn: list[dict[str, Any]]
+    undrawn: list[ShownPair]
 
 
-def _typical(rows: pd.DataFrame) -> dict[str, str]:
-    known = HEADLINE in rows and rows[f"{HEADLINE}|identity"].notna().all()
-    metric = HEADLINE if known else "mse"
-    judged = rows[rows["method"] != "identity"] if rows["method"].nunique() > 1 else rows
-    if metric not in rows:
-        return {}
-    costs = judged.assign(cost=penalised(judged, metric)).dropna(subset=["cost"])
-    ordered = costs.groupby("pair_id", sort=False)["cost"].mean().sort_values(kind="stable").index
-    if ordered.empty:
-        return {}
-    places = {len(ordered) - 1: "worst", len(ordered) // 2: "median", 0: "best"}
-    return {str(ordered[i]): f"{places[i]} over all methods" for i in sorted(places)}
+def pair_views(
+    run: Run, table: pd.DataFrame, room: int, progress: Progress, wanted: Sequence[str] = ()
+) -> Views:
+    """Draw pairs until the page is full; a pair whose images are gone says so.
+
+    Args:
+        run: scored.
+        table: of `imedbench.analysis.tables.pair_table`.
+        room: characters that all pictures may take together.
+        progress: is told of every pair drawn.
+        wanted: ids of pairs that are drawn before all others.
+
+    Raises:
+        BadInput: when the run has no pair of a wanted id.
+    """
+    chosen = choose_pairs(table, wanted)
+    telling = [pair for pair in chosen if pair.why or pair.pair_id in wanted]
+    ordinary = [pair for pair in chosen if not pair.why and pair.pair_id not in wanted]
+    drawer = _Drawer(run, table)
+    detail = drawer.detail_for(telling or ordinary, room)
+    most = max(1, MAX_PICTURES // (2 + table["method"].nunique()))
+    queue = [*sorted(telling, key=lambda pair: pair.turn), *ordinary[:MAX_ORDINARY]][:most]
+    progress.begin(len(queue))
+    drawn: dict[ShownPair, dict[str, Any]] = {}
+    for pair in queue:
+        view = drawer.view(pair, detail)
+        room -= _size(view)
+        if room < 0:
+            break
+        drawn[pair] = view
+        progress.row("", pair.pair_id)
+    return Views(
+        [drawn[pair] for pair in chosen if pair in drawn],
+        [pair for pair in telling if pair not in drawn],
+    )
 
 
-def _notes(rows: pd.DataFrame) -> dict[str, str]:
-    """Who failed or was silently wrong on a pair, by pair."""
-    rows = rows[rows["method"] != "identity"]
-    outcome = rows["outcome"].str.replace("_", " ").mask(silently_wrong(rows), "silently wrong")
-    notes: dict[str, list[str]] = {}
-    for pair_id, method, what in zip(rows["pair_id"], rows["method"], outcome, strict=True):
-        if what != "ok":
-            notes.setdefault(pair_id, []).append(f"{method}: {what}")
-    return {pair: ", ".join(found) for pair, found in notes.items()}
+class _Drawer:
+    """Draws the pairs of a run."""
 
+    def __init__(self, run: Run, table: pd.DataFrame) -> None:
+        self._run = run
+        self._refs = {(str(ref.split), ref.pair_id): ref for ref in run.store.pairs()}
+        self._table = table
+        self._places = table.groupby(["split", "pair_id"], sort=False).indices
 
-def pair_views(run: Run, table: pd.DataFrame, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Draw the chosen pairs until the page is full; a pair whose images are gone says so."""
-    refs = {(ref.split, ref.pair_id): ref for ref in run.store.pairs()}
-    rows = dict(iter(table.groupby(["split", "pair_id"], sort=False)))
-    chosen = choose_pairs(table)[:MAX_PAIRS]
-    progress.begin(len(chosen))
-    used = 0
-    for shown in chosen:
-        ref = refs[shown.split, shown.pair_id]  # type: ignore[index]
-        view: dict[str, Any] = {
+    def detail_for(self, pairs: Sequence[ShownPair], room: int) -> Detail:
+        """Find the finest detail at which all pairs have room; the coarsest where none has."""
+        tried = pairs[:: max(1, len(pairs) // _TRIED)][:_TRIED]
+        for detail in DETAILS[:-1]:
+            sizes = [_size(self.view(pair, detail)) for pair in tried]
+            if not tried or float(np.mean(sizes)) * len(pairs) <= room:
+                return detail
+        return DETAILS[-1]
+
+    def view(self, shown: ShownPair, detail: Detail) -> dict[str, Any]:
+        """Draw one pair for the page's script."""
+        ref = self._refs[shown.split, shown.pair_id]
+        facts: dict[str, Any] = {
             "split": shown.split,
             "id": shown.pair_id,
             "why": shown.why,
@@ -110,89 +132,99 @@ def pair_views(run: Run, table: pd.DataFrame, progress: Progress) -> Iterator[di
             "modalities": [ref.fixed_modality, ref.moving_modality],
         }
         try:
-            pair = run.dataset.load(ref)
+            pair = self._run.dataset.load(ref)
         except BadInput as error:
-            yield view | {"missing": str(error), "methods": []}
-            continue
-        view |= _pictures(run, pair, rows[shown.split, shown.pair_id])
-        used += _size(view)
-        if used > BUDGET:
-            return
-        progress.row("", shown.pair_id)
-        yield view
+            return facts | {"missing": str(error), "methods": []}
+        fixed, moving = _shrunk(pair.fixed, detail), _shrunk(pair.moving, detail)
+        rows = self._table.iloc[self._places[shown.split, shown.pair_id]].to_dict("records")
+        return facts | {
+            "size": [fixed.shape[1], fixed.shape[0]],
+            "moving_size": [moving.shape[1], moving.shape[0]],
+            "fixed": webp(fixed, detail.side, detail.quality),
+            "moving": webp(moving, detail.side, detail.quality),
+            "methods": [self._method(pair, fixed, moving, row, detail) for row in rows],
+        }
+
+    def _method(
+        self, pair: ImagePair, fixed: Pixels, moving: Pixels, row: dict[Any, Any], detail: Detail
+    ) -> dict[str, Any]:
+        view: dict[str, Any] = {
+            "name": row["method"],
+            "outcome": row["outcome"].replace("_", " "),
+            "reason": row["reason"],
+            "confidence": row["confidence"],
+            "values": {name: row.get(name) for name in _METRICS_SHOWN},
+        }
+        if row["outcome"] == "ok":
+            try:
+                transform = self._run.store.transform(row["key"])
+            except BadInput as error:
+                return plain(view | {"outcome": "no picture", "reason": str(error)})
+            seen_so = _moved(pair, fixed, moving, transform)
+            view["warped"] = webp(seen_so, detail.side, detail.quality)
+            view["grid"] = _grid(transform, pair, fixed)
+        folder, key = self._run.folder, row["key"]
+        matches = load_matches(folder, key) if key else None
+        if matches is not None and len(matches.fixed):
+            view["matches"] = _lines(matches, pair, fixed, moving)
+        seen = load_pictures(folder, key) if key else {}
+        view["seen"] = [
+            {
+                "name": name.replace("_", " "),
+                "image": webp(picture, detail.small_side, detail.quality),
+            }
+            for name, picture in list(seen.items())[:_SEEN]
+        ]
+        return plain(view)
 
 
-def _pictures(run: Run, pair: ImagePair, rows: pd.DataFrame) -> dict[str, Any]:
-    height, width = pair.fixed.shape
-    scale = min(1.0, SIDE / max(height, width))
-    moving_scale = min(1.0, SIDE / max(pair.moving.shape))
-    return {
-        "size": [round(width * scale), round(height * scale)],
-        "moving_size": [round(s * moving_scale) for s in pair.moving.size],
-        "fixed": webp(colour(pair.fixed), SIDE),
-        "moving": webp(colour(pair.moving), SIDE),
-        "methods": [
-            _method_view(run, pair, row, scale, moving_scale) for row in rows.to_dict("records")
-        ],
-    }
+def _shrunk(image: Image, detail: Detail) -> Pixels:
+    """The image at the size that the page keeps."""
+    return resize(image.pixels, fitted_size(image.size, min(detail.side, max(image.size))))
 
 
-def _method_view(
-    run: Run, pair: ImagePair, row: dict[Any, Any], scale: float, moving_scale: float
-) -> dict[str, Any]:
-    view: dict[str, Any] = {
-        "name": row["method"],
-        "outcome": row["outcome"].replace("_", " "),
-        "reason": row["reason"],
-        "confidence": row["confidence"],
-        "values": {name: row.get(name) for name in _METRICS_SHOWN},
-    }
-    if row["outcome"] == "ok":
-        try:
-            transform = run.store.transform(row["key"])
-        except BadInput as error:
-            return plain(view | {"outcome": "no picture", "reason": str(error)})
-        view["warped"] = webp(warped(pair.fixed, pair.moving, transform), SIDE)
-        view["grid"] = _grid(transform, pair, scale)
-    matches = load_matches(run.folder, row["key"]) if row["key"] else None
-    if matches is not None and len(matches.fixed):
-        view["matches"] = _lines(matches, scale, moving_scale)
-    seen = load_pictures(run.folder, row["key"]) if row["key"] else {}
-    view["seen"] = [
-        {"name": name.replace("_", " "), "image": webp(picture, _SMALL_SIDE)}
-        for name, picture in list(seen.items())[:6]
-    ]
-    return plain(view)
+def _size_of(picture: Pixels) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]
 
 
-def _grid(transform: Transform, pair: ImagePair, scale: float) -> list[list[list[float]]]:
+def _moved(pair: ImagePair, fixed: Pixels, moving: Pixels, transform: Transform) -> Pixels:
+    """The moving image on the fixed image's grid, computed at the page's size only."""
+    points = resize_points(pixel_grid(fixed.shape[:2]), _size_of(fixed), pair.fixed.size)
+    there = resize_points(transform.inverse().apply(points), pair.moving.size, _size_of(moving))
+    where = there.reshape(*fixed.shape[:2], 2).astype(np.float32)
+    return resample(moving, where, "cubic")
+
+
+def _grid(transform: Transform, pair: ImagePair, fixed: Pixels) -> list[list[list[float]]]:
     """Where the lines of a grid over the moving image end up in the fixed one."""
     height, width = pair.moving.shape
     x, y = np.linspace(0, width - 1, _GRID), np.linspace(0, height - 1, _GRID)
     mesh = np.stack(np.meshgrid(x, y), axis=-1)
-    placed = transform.apply(mesh.reshape(-1, 2)).reshape(mesh.shape) * scale
+    placed = resize_points(transform.apply(mesh.reshape(-1, 2)), pair.fixed.size, _size_of(fixed))
+    placed = placed.reshape(mesh.shape)
     placed = np.where(np.isfinite(placed), np.clip(placed, -9999, 9999), -9999).round(1)
     return [line.tolist() for line in (*placed, *placed.swapaxes(0, 1))]
 
 
-def _lines(matches: Matches, scale: float, moving_scale: float) -> list[list[float]]:
+def _lines(matches: Matches, pair: ImagePair, fixed: Pixels, moving: Pixels) -> list[list[float]]:
     order = np.argsort(matches.inliers, kind="stable")
     kept = order[:: max(1, -(-len(order) // _MATCHES))]
-    ends = np.hstack([matches.fixed[kept] * scale, matches.moving[kept] * moving_scale]).round(1)
-    return np.column_stack([ends, matches.inliers[kept]]).tolist()
+    ends = [
+        resize_points(matches.fixed[kept], pair.fixed.size, _size_of(fixed)),
+        resize_points(matches.moving[kept], pair.moving.size, _size_of(moving)),
+    ]
+    return np.column_stack([np.hstack(ends).round(1), matches.inliers[kept]]).tolist()
 
 
-def webp(picture: Pixels, side: int) -> str:
+def webp(picture: Pixels, side: int, quality: int) -> str:
     """Encode a picture, shrunk to a side, for the ``src`` of an image."""
-    size = picture.shape[1], picture.shape[0]
+    size = _size_of(picture)
     small = resize(picture, fitted_size(size, min(side, max(size))))
-    pixels = np.ascontiguousarray(small[..., ::-1] if small.ndim == 3 else small)
-    _, data = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])
+    in_order = np.ascontiguousarray(small[..., ::-1] if small.ndim == 3 else small)
+    _, data = cv2.imencode(".webp", in_order, [cv2.IMWRITE_WEBP_QUALITY, quality])
     return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _size(view: dict[str, Any]) -> int:
-    pictures = [view["fixed"], view["moving"]]
-    for method in view["methods"]:
-        pictures += [method.get("warped", ""), *(seen["image"] for seen in method.get("seen", []))]
-    return sum(map(len, pictures))
+    """Characters that a view takes in the page."""
+    return len(msgspec.json.encode(view))

@@ -52,6 +52,37 @@ def test_two_runs_make_one_table_and_one_page(
     assert cli("report", out, "--format", "both").code == 0
 
 
+def test_a_report_of_several_runs_is_one_page(
+    cli: Cli, make: Callable[..., Path], tmp_path: Path
+) -> None:
+    first, second = make("first", "identity"), make("second", "sift:ratio=0.9")
+    out = tmp_path / "both"
+    ended = cli("report", first, second, "--format", "both", "--out", out, "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["complete"] is True
+    for name in ("report.md", "report.html"):
+        text = (out / name).read_text()
+        assert "sift:ratio=0.9" in text
+        assert "identity" in text
+    assert {path.name for path in out.iterdir()} == {"report.md", "report.html", "figures"}
+    viewed = cli("view", first, second, "--out", out, "--no-browser")
+    assert (viewed.code, viewed.out.strip()) == (0, f"wrote {out / 'report.html'}")
+
+
+def test_a_report_of_runs_that_cannot_be_compared_says_why(
+    cli: Cli, make: Callable[..., Path], tmp_path: Path
+) -> None:
+    base, fewer = make("base", "identity"), make("fewer", "sift", "--limit", 2)
+    for command in ("report", "view"):
+        ended = cli(command, base, fewer, "--out", tmp_path / "page")
+        assert ended.code == 2
+        assert "other pairs" in ended.err
+        assert ended.err.count("\n") == 1
+        ended = cli(command, base, fewer)
+        assert (ended.code, "say --out FOLDER" in ended.err) == (2, True)
+    assert not (tmp_path / "page").exists()
+
+
 def refused(cli: Cli, *arguments: object) -> str:
     ended = cli("merge", *arguments)
     assert ended.code == 2

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from imedbench.analysis.run import open_run, score_run
 from imedbench.core.datasets import open_dataset
+from imedbench.core.errors import BadInput
 from imedbench.core.progress import NullProgress
-from imedbench.reports.page import write_page
+from imedbench.reports.page import _scripts, write_page
+from imedbench.reports.shown import choose_pairs
 from imedbench.runs.config import RunConfig
 from imedbench.runs.runner import run
 
@@ -75,6 +78,48 @@ def test_every_pair_that_went_wrong_is_in_the_viewer(page: Path) -> None:
     assert f"{NASTY}: degenerate" in shown["p1"]["why"]
     assert [m["name"] for m in shown["p1"]["methods"]] == ["identity", NASTY, "sift"]
     assert {p["why"].split()[0] for p in pairs[:3]} == {"best", "median", "worst"}
+
+
+def test_where_there_is_no_room_the_page_says_which_pairs_have_no_picture(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = data_of(page)
+    enough_for_two = len(json.dumps(full["pairs"][:2])) + 4000
+    used = sum(len(json.dumps(full[name])) for name in ("charts", "rows", "colours"))
+    monkeypatch.setattr("imedbench.reports.page._FRAME_BYTES", 0)
+    scripts = sum(map(len, _scripts("charts.js", "sort.js", "rows.js", "viewer.js")))
+    monkeypatch.setattr("imedbench.reports.page.MOST_BYTES", scripts + used + enough_for_two)
+    run = open_run(page.parent)
+    small = write_page(run, tmp_path, NullProgress(), wanted=("p4",))
+    data = data_of(small)
+    drawn, undrawn = [p["id"] for p in data["pairs"]], [name for _, name, _ in data["undrawn"]]
+    assert drawn[0] == "p4"
+    assert undrawn
+    wrong = {pair["id"] for pair in full["pairs"] if pair["why"]}
+    assert wrong <= {*drawn, *undrawn}
+    assert f"<strong>{len(undrawn)} pairs that failed" in small.read_text(encoding="utf-8")
+    assert small.stat().st_size < page.stat().st_size
+    with pytest.raises(BadInput, match="no pair 'nobody'"):
+        write_page(run, tmp_path, NullProgress(), wanted=("nobody",))
+
+
+def test_each_kind_of_mistake_has_its_turn_where_there_is_no_room_for_all() -> None:
+    rows = [
+        {
+            "split": "s",
+            "pair_id": f"p{n}",
+            "method": method,
+            "outcome": "timeout" if (method, n) == ("b", 8) else "no_transform",
+            "tre_mean|identity": 1.0,
+        }
+        for n in range(9)
+        for method in ("a", "b")
+    ]
+    chosen = choose_pairs(pd.DataFrame(rows).assign(tre_mean=float("nan")))
+    (rare,) = [pair for pair in chosen if "timeout" in pair.why]
+    common = [pair.turn for pair in chosen if pair not in (rare,) and "over all" not in pair.why]
+    assert rare.turn <= min(common)
+    assert len(chosen) == 9
 
 
 @pytest.mark.parametrize(

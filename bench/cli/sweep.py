@@ -67,6 +67,7 @@ def sweep_command(
 
     from imedbench.analysis.sweep import sweep
     from imedbench.cli.show import ProgressBar, number, output, print_json, print_table
+    from imedbench.reports.page import write_sweep_page
     from imedbench.reports.sweep import write_sweep
     from imedbench.runs.config import RunConfig
 
@@ -82,10 +83,10 @@ def sweep_command(
         diagnostics=False,
     )
     with ProgressBar("sweeping") as progress:
-        points = sweep(factor.value, steps, template, progress)
-    page = write_sweep(factor.value, points, folder)
+        swept = sweep(factor.value, steps, template, progress)
+    pages = [write_sweep(swept, folder), write_sweep_page(swept, folder)]
     if json:
-        print_json([asdict(point) for point in points])
+        print_json([asdict(point) for point in swept.points])
         return
     rows = [
         [
@@ -95,11 +96,12 @@ def sweep_command(
             f"{p.failures} of {p.n}",
             number(p.tre_median),
         ]
-        for p in points
+        for p in swept.points
     ]
     headers = [factor.value, "method", "within 5 px", "failures", "median TRE px"]
     print_table(f"{factor.value} on synthetic eyes", headers, rows)
-    output.print(f"wrote {page}", highlight=False)
+    for page in pages:
+        output.print(f"wrote {page}", highlight=False, soft_wrap=True)
 
 
 def numbers(text: str) -> list[float]:

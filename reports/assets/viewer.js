@@ -1,13 +1,26 @@
 "use strict";
 // The pair viewer: every method on one pair, laid over the fixed image in a way that can be chosen.
 var Viewer = (() => {
-  const pairs = DATA.pairs, tiles = document.getElementById("tiles"), at = document.getElementById("at");
+  // Pairs with pictures, those that went wrong without one, and ordinary ones as they are asked for.
+  const pairs = [...DATA.pairs, ...DATA.undrawn.map(([split, id, why]) => ({ split, id, why }))];
+  const tiles = document.getElementById("tiles"), at = document.getElementById("at");
   const modes = [...document.querySelectorAll("[data-mode]")];
   let current = 0, mode = "slider", blink = false, timer = null, drawers = [];
 
   const keyOf = (split, id) => "pair=" + encodeURIComponent(split) + "/" + encodeURIComponent(id);
   const index = new Map(pairs.map((p, i) => [keyOf(p.split, p.id), i]));
-  const has = (split, id) => index.has(keyOf(split, id));
+  const text = (name, row) => DATA.rows[name].names[DATA.rows[name].codes[row]];
+  const figure = (name, row) => DATA.rows[name]?.[row] ?? null;
+
+  // What each method made of a pair, from the rows: all that is known where there is no picture.
+  function facts(pair) {
+    const ids = DATA.rows.pair_id, code = ids.names.indexOf(pair.id), found = [];
+    ids.codes.forEach((c, row) => { if (c === code && text("split", row) === pair.split) found.push(row); });
+    return found.map((row) => ({
+      name: text("method", row), outcome: text("outcome", row), reason: text("reason", row), confidence: figure("confidence", row),
+      values: { tre_mean: figure("tre_mean", row), mse: figure("mse", row) },
+    }));
+  }
   const link = (split, id) => "#" + keyOf(split, id);
 
   function element(tag, text, parent) {
@@ -96,7 +109,7 @@ var Viewer = (() => {
   }
 
   function markOf(method) {
-    if (method.outcome !== "ok") return method.outcome;
+    if (method.outcome !== "ok") return method.outcome;  // of a row it may be "silently wrong" already
     return method.values.tre_mean > 10 ? "silently wrong" : "";
   }
 
@@ -155,10 +168,13 @@ var Viewer = (() => {
     const seat = current, pair = pairs[seat];
     document.getElementById("pair").value = String(seat);
     document.getElementById("why").textContent = [pair.why, pair.note].filter(Boolean).join(" · ") || "ordinary";
-    if (pair.missing) {
+    if (!pair.fixed) {
       tiles.replaceChildren();
       drawers = [];
-      return void tile(pair.id, "Its images cannot be read: " + pair.missing, "missing");
+      if (pair.missing) tile(pair.id, "Its images cannot be read: " + pair.missing, "missing");
+      else tile(pair.id, `Not drawn on this page. To see it: imedbench report RUN --format html --pair '${pair.id}'`);
+      for (const method of facts(pair)) tile(method.name, say(method), markOf(method));
+      return;
     }
     const [fixed, moving] = await Promise.all([load(pair.fixed), load(pair.moving)]);
     if (seat !== current || !fixed || !moving) return;
@@ -186,16 +202,28 @@ var Viewer = (() => {
   }
 
   function followLink() {
-    const found = index.get(location.hash.slice(1));
-    if (found === undefined) return;
-    show(found);
+    const key = location.hash.slice(1);
+    if (!key.startsWith("pair=")) return;
+    if (!index.has(key)) {
+      const [split, id] = key.slice(5).split("/").map(decodeURIComponent);
+      if (!DATA.rows.pair_id.names.includes(id)) return;
+      add({ split, id, why: "" });
+    }
+    show(index.get(key));
     document.getElementById("pairs").scrollIntoView();
+  }
+
+  const label = (pair) => `${pair.id} · ${pair.split}${pair.why ? " · " + pair.why : ""}${pair.fixed || pair.missing ? "" : " · no picture"}`;
+
+  function add(pair) {
+    index.set(keyOf(pair.split, pair.id), pairs.push(pair) - 1);
+    document.getElementById("pair").append(new Option(label(pair), String(pairs.length - 1)));
   }
 
   function start() {
     const select = document.getElementById("pair");
     if (!pairs.length) { tile("No pair", "There is nothing to show.", ""); return; }
-    pairs.forEach((p, i) => select.append(new Option(`${p.id} · ${p.split}${p.why ? " · " + p.why : ""}`, String(i))));
+    pairs.forEach((pair, i) => select.append(new Option(label(pair), String(i))));
     select.addEventListener("change", () => goto(Number(select.value)));
     document.getElementById("previous").addEventListener("click", () => goto(current - 1));
     document.getElementById("next").addEventListener("click", () => goto(current + 1));
@@ -215,7 +243,7 @@ var Viewer = (() => {
     show(0);
     followLink();
   }
-  return { has, link, start };
+  return { link, start };
 })();
 Viewer.start();
 Tables.start();

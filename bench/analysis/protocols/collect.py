@@ -11,13 +11,14 @@ from imedbench.analysis.protocols import PROTOCOLS, LandmarkErrors, PairEvidence
 from imedbench.analysis.protocols.ranks import rank_table
 from imedbench.analysis.tables import unanswered
 from imedbench.core.arrays import Matrix
-from imedbench.core.errors import BadInput
-from imedbench.core.transforms import Homography, from_dict
+from imedbench.core.transforms import Homography, Transform
 from imedbench.core.types import Outcome
 from imedbench.runs.store import Store
 
 _ERRORS = ("tre_mean", "tre_median", "tre_max", "tre_rms")
 NEEDED = (*_ERRORS, "mse")
+_FACTS = ("method", "pair_id", "outcome", "category", "n_matches", "key")
+_COLUMNS = (*_FACTS, *NEEDED, "mse|identity", "tre_rms|identity")
 
 
 def evidence(store: Store, table: pd.DataFrame) -> dict[str, list[PairEvidence]]:
@@ -29,7 +30,9 @@ def evidence(store: Store, table: pd.DataFrame) -> dict[str, list[PairEvidence]]
     """
     matrices = _matrices(store)
     collected: dict[str, list[PairEvidence]] = {str(m): [] for m in table["method"].unique()}
-    for row in table.to_dict("records"):
+    columns = {name: table[name].tolist() for name in _COLUMNS}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
         # A degenerate transform is none: no protocol shall grade it on its errors. One that loses
         # a landmark has no finite error, and so no score.
         usable = row["outcome"] == Outcome.OK and pd.notna(row["tre_rms|identity"])
@@ -69,16 +72,18 @@ def protocol_ranks(store: Store, table: pd.DataFrame) -> RankTable | None:
 
 def _matrices(store: Store) -> dict[str, Matrix]:
     """Matrices of affine maps and homographies, by key; transforms in files stay there."""
-    rows = store.read("SELECT key, transform FROM predictions WHERE transform IS NOT NULL")
-    found = {}
-    for key, text in rows.itertuples(index=False):
-        try:
-            transform = from_dict(json.loads(text))
-        except BadInput:  # of a plugin that is gone: no matrix to look at
-            continue
-        if isinstance(transform, Homography):
-            found[key] = transform.matrix
-    return found
+    kinds = [kind for kind, made in Transform.kinds.items() if issubclass(made, Homography)]
+    rows = store.read(
+        "SELECT key, json_extract(transform, '$.matrix') AS matrix FROM predictions"
+        f" WHERE json_valid(transform) AND json_extract(transform, '$.kind') IN {(*kinds, '')}"
+    )
+    return dict(zip(rows["key"], map(_matrix, rows["matrix"]), strict=True))
+
+
+def _matrix(text: str) -> Matrix:
+    """A stored matrix as 3×3."""
+    rows = json.loads(text)
+    return np.array([*rows, [0, 0, 1]] if len(rows) == 2 else rows, np.float64)
 
 
 def _known(value: float) -> float | None:

@@ -1,36 +1,6 @@
 "use strict";
-// Tables: those of the page are sorted where they stand, the table of every row is filtered and paged.
+// The table of every row: sorted, filtered and paged.
 var Tables = (() => {
-  function sortButton(header, sort) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...header.childNodes);
-    header.append(button);
-    button.addEventListener("click", () => {
-      const up = header.getAttribute("aria-sort") !== "ascending";
-      for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
-      header.setAttribute("aria-sort", up ? "ascending" : "descending");
-      sort(up);
-    });
-  }
-
-  // Numbers before words, nothing at the end whichever way.
-  function compare(a, b, up) {
-    const none = (v) => v === null || v === undefined || v === "" || v === "–";
-    if (none(a) || none(b)) return none(a) - none(b);
-    const numbers = [Number(a), Number(b)];
-    const order = numbers.some(Number.isNaN) ? String(a).localeCompare(String(b), "en", { numeric: true }) : numbers[0] - numbers[1];
-    return up ? order : -order;
-  }
-
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const body = table.tBodies[0];
-    [...table.tHead.rows[0].cells].forEach((header, column) => sortButton(header, (up) => {
-      const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
-      body.append(...[...body.rows].sort((a, b) => compare(value(a), value(b), up)));
-    }));
-  }
-
   const PAGE = 50;
   const COLUMNS = [["split", "Split"], ["pair_id", "Pair"], ["method", "Method"], ["outcome", "Outcome"], ["tre_mean", "TRE, px"], ["mse", "MSE"], ["confidence", "Confidence"], ["latency_ms", "Latency, ms"], ["group", "Eye"], ["modalities", "Fixed / moving"], ["reason", "Reason"]].filter(([name]) => name in DATA.rows);
   const FILTERS = ["method", "split", "outcome", "modalities", "group"];
@@ -51,7 +21,7 @@ var Tables = (() => {
         const cell = document.createElement("td"), v = value(name, row), number = !DATA.rows[name].codes;
         if (number) cell.className = "num";
         if (name === "reason") cell.className = "text";
-        if (name === "pair_id" && Viewer.has(value("split", row), v)) {
+        if (name === "pair_id") {
           const link = document.createElement("a");
           link.href = Viewer.link(value("split", row), v);
           link.textContent = v;
@@ -82,7 +52,7 @@ var Tables = (() => {
       header.textContent = title;
       if (!DATA.rows[name].codes) header.className = "num";
       head.append(header);
-      sortButton(header, (up) => { order = [...order].sort((a, b) => compare(value(name, a), value(name, b), up)); filter(); });
+      Sort.button(header, (up) => { order = [...order].sort((a, b) => Sort.compare(value(name, a), value(name, b), up)); filter(); });
     }
     table.tHead.append(head);
     const bar = document.getElementById("filters");
