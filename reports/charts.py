@@ -83,7 +83,7 @@ def _cumulative(by_method: dict[str, pd.DataFrame], colour: dict[str, str]) -> C
         "pairs within it, %",
         series,
         x_range=(0, 25),
-        y_range=(0, 102),
+        y_range=(-2, 102),
     )
 
 
@@ -153,13 +153,12 @@ def _strip(by_method: dict[str, pd.DataFrame], metric: str, colour: dict[str, st
         x = shown[metric].round(4).clip(lower=1e-3).tolist() if len(shown) else []
         labels = shown["pair_id"].astype(str).str.slice(0, 60).tolist()
         series.append(Series(method, x, [method] * len(x), colour[method], labels=labels))
-    unit = "mean landmark error, px" if metric == HEADLINE else metric.upper()
     return Chart(
         "errors",
         "How large is the error of each pair?",
         "One point a registered pair, on the same pairs for every method; failures have none.",
         "points",
-        unit,
+        _named(metric),
         "",
         series,
         log_x=True,
@@ -181,7 +180,6 @@ def _pareto(split: SplitResult, colour: dict[str, str]) -> Chart:
                     [mean.high],
                 )
             )
-    unit = "mean landmark error, px" if split.metric == HEADLINE else split.metric.upper()
     return Chart(
         "pareto",
         "What does accuracy cost in time?",
@@ -189,7 +187,7 @@ def _pareto(split: SplitResult, colour: dict[str, str]) -> Chart:
         " are, against the median time of a call. Lower left is better.",
         "points",
         "latency, ms",
-        unit,
+        _named(split.metric),
         series,
         log_x=True,
     )
@@ -200,16 +198,21 @@ def _ranks(split: SplitResult, colour: dict[str, str]) -> Chart:
         Series(s.method, [s.rank], [s.method], colour[s.method], [s.rank_low], [s.rank_high])
         for s in reversed(split.standings)
     ]
+    name = "landmark error" if split.metric == HEADLINE else split.metric.upper()
     return Chart(
         "ranks",
         "How firm is the order?",
-        f"Rank by the mean of {split.metric} with its 95 % range over bootstrap samples of eyes."
+        f"Rank by the mean {name} with its 95 % range over bootstrap samples of eyes."
         " Ranges that overlap may change places with other eyes.",
         "points",
         "rank, 1 is best",
         "",
         series,
     )
+
+
+def _named(metric: str) -> str:
+    return "mean landmark error, px" if metric == HEADLINE else metric.upper()
 
 
 def _stages(rows: Sequence[MethodSummary]) -> Chart:

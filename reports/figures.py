@@ -140,6 +140,8 @@ def _draw_line(axes: Axes, chart: Chart, series: Series) -> None:
     style = "steps-post" if chart.kind == "steps" else "default"
     marker = "D" if series.marker else ""
     axes.plot(series.x, series.y, color=series.colour, label=series.name, ds=style, marker=marker)
+    if series.low:
+        axes.fill_between(series.x, series.low, series.high, color=series.colour, alpha=0.12, lw=0)
 
 
 def _draw_points(axes: Axes, chart: Chart, series: Series) -> None:

@@ -79,13 +79,33 @@ def figure(chart: Chart) -> dict[str, Any]:
         # The first method is at the top, as in the tables; ranks come sorted the other way.
         upwards = order if chart.name == "ranks" else order[::-1]
         layout["yaxis"] |= {"type": "category", "categoryorder": "array", "categoryarray": upwards}
-    return {"data": [_trace(chart, series) for series in chart.series], "layout": layout}
+    traces = [_trace(chart, series) for series in chart.series]
+    bands = [_band(series) for series in chart.series if chart.kind == "lines" and series.low]
+    return {"data": [*bands, *traces], "layout": layout}
+
+
+def _band(series: Series) -> dict[str, Any]:
+    """The intervals of a line as a band behind it."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [*series.x, *reversed(series.x)],
+        "y": [*series.high, *reversed(series.low)],
+        "fill": "toself",
+        "fillcolor": f"{series.colour}1f",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "name": "",
+    }
 
 
 def _axis(title: str, *, log: bool = False, ends: Any = None) -> dict[str, Any]:
     axis: dict[str, Any] = {"title": {"text": title}, "automargin": True}
     if log:
         axis |= {"type": "log", "dtick": 1}
+    if title.startswith("rank"):
+        axis["dtick"] = 1
     if ends is not None:
         axis["range"] = list(ends)
     return axis
@@ -115,7 +135,7 @@ def _trace(chart: Chart, series: Series) -> dict[str, Any]:
         "opacity": 0.6 if small and not lines else 1,
         "symbol": series.marker or "circle",
     }
-    if series.low:
+    if series.low and not lines:
         at = series.x if names else series.y
         trace["error_x" if names else "error_y"] = {
             "type": "data",

@@ -51,15 +51,17 @@ def choose_pairs(table: pd.DataFrame, wanted: Sequence[str] = ()) -> list[ShownP
     places: dict[str, list[ShownPair]] = {"wanted": [], "typical": [], "wrong": [], "rest": []}
     for split, rows in table.groupby("split", sort=False):
         mistakes, typical = _mistakes(rows), _typical(rows)
-        turns = _turns(mistakes)
+        turns, found = _turns(mistakes), {}
         for pair_id in map(str, rows["pair_id"].unique()):
             named = [f"{method}: {what}" for method, what in mistakes.get(pair_id, ())]
             why = "; ".join(filter(None, [typical.get(pair_id, ""), ", ".join(named)]))
             asked, known, wrong = pair_id in wanted, pair_id in typical, pair_id in mistakes
             kind = "wanted" if asked else "typical" if known else "wrong" if wrong else "rest"
             turn = turns.get(pair_id, 0) if kind == "wrong" else 0
-            places[kind].append(ShownPair(str(split), pair_id, why, turn))
-        places["typical"].sort(key=lambda pair: list(typical).index(pair.pair_id))
+            found[pair_id] = ShownPair(str(split), pair_id, why, turn)
+            if kind != "typical":
+                places[kind].append(found[pair_id])
+        places["typical"] += [found[pair_id] for pair_id in typical if pair_id not in wanted]
     return [pair for kind in places.values() for pair in kind]
 
 

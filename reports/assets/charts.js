@@ -15,8 +15,9 @@ const Charts = (() => {
   function layoutOf(figure, narrow) {
     const { ink, axis } = style();
     const layout = structuredClone(figure.layout);
-    const single = narrow || figure.data.some((trace) => trace.name.length > 30);
-    const legend = layout.showlegend ? 20 * Math.ceil(figure.data.length / (single ? 1 : 2)) + 8 : 0;
+    const named = figure.data.filter((trace) => trace.showlegend !== false);
+    const single = narrow || named.some((trace) => trace.name.length > 30);
+    const legend = layout.showlegend ? 20 * Math.ceil(named.length / (single ? 1 : 2)) + 8 : 0;
     return {
       ...layout,
       xaxis: { ...layout.xaxis, ...axis, fixedrange: narrow },

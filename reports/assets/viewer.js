@@ -213,7 +213,8 @@ var Viewer = (() => {
     document.getElementById("pairs").scrollIntoView();
   }
 
-  const label = (pair) => `${pair.id} · ${pair.split}${pair.why ? " · " + pair.why : ""}${pair.fixed || pair.missing ? "" : " · no picture"}`;
+  // Isolates keep names written from right to left from turning the line around.
+  const label = (pair) => `\u2068${pair.id}\u2069 · ${pair.split}${pair.why ? " · " + pair.why : ""}${pair.fixed || pair.missing ? "" : " · no picture"}`;
 
   function add(pair) {
     index.set(keyOf(pair.split, pair.id), pairs.push(pair) - 1);
