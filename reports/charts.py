@@ -14,7 +14,11 @@ from imedbench.analysis.tables import MethodSummary
 from imedbench.reports.plotly import Chart, Series
 
 #: Okabe and Ito's colours, told apart by the colour-blind too; identity is always grey.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7b5ea7")
+#: From the ninth on they are Tol's.
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7b5ea7"),
+    *("#44aa99", "#882255", "#999933", "#3f51b5"),
+)
 GREY = "#8a8f98"
 OUTCOMES = {
     "right": "#009e73",

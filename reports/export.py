@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from imedbench.analysis.best import SplitResult
 from imedbench.analysis.protocols import RankTable
 from imedbench.analysis.run import Run
 from imedbench.analysis.tables import MethodSummary, metric_info
-from imedbench.core.arrays import plain
 from imedbench.core.errors import BadInput
 from imedbench.reports.charts import colours, split_charts
 from imedbench.reports.figures import draw_chart
@@ -23,6 +22,10 @@ from imedbench.reports.report import make_folder, report_content
 
 SCHEMA = 1  # raise it when a column changes its name or meaning
 _ROW_COLUMNS = ("key", "stages")  # of the run's own book-keeping, not exported
+_SUMMARY_COLUMNS = [
+    *("split", "method", "n", "n_groups", "kind", "name"),
+    *("estimate", "low", "high", "unit", "mean_ok"),
+]
 
 
 def export(run: Run, folder: Path, kind: str, figures: str | None, bibtex: bool) -> list[Path]:
@@ -42,7 +45,9 @@ def export(run: Run, folder: Path, kind: str, figures: str | None, bibtex: bool)
     table = run.table()
     content = report_content(run, table)
     rows = table.drop(columns=list(_ROW_COLUMNS))
-    summary = pd.DataFrame(_summary(content["splits"], content["ranks"]))
+    lines = _summary(content["splits"], content["ranks"])
+    summary = pd.DataFrame(lines, columns=_SUMMARY_COLUMNS)
+    summary = summary.astype({"n": "Int64", "n_groups": "Int64"})
     if kind == "json":
         written = [_json(folder / "results.json", run, rows, summary)]
     elif kind in ("latex", "md"):
@@ -111,10 +116,11 @@ def _json(path: Path, run: Run, rows: pd.DataFrame, summary: pd.DataFrame) -> Pa
         "dataset": run.dataset.info.name,
         "dataset_version": run.dataset.info.version,
         "provenance": run.settings["provenance"],
-        "summary": summary.to_dict("records"),
+        "summary": summary.astype(object).where(summary.notna(), None).to_dict("records"),
         "rows": rows.to_dict("records"),
     }
-    path.write_text(json.dumps(plain(content), ensure_ascii=False, indent=1), encoding="utf-8")
+    # What is not finite becomes null.
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1))
     return path
 
 

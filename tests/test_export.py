@@ -58,6 +58,21 @@ def test_tables_are_what_they_were(cli: Cli, finished: Path, folder: Path, kind:
         held(path.name, re.sub(r"\d+\.\d{6,}", lambda m: f"{float(m[0]):.4g}", text))
 
 
+@pytest.mark.parametrize("name", ["rows", "summary"])
+def test_the_documented_columns_are_the_ones_written(
+    cli: Cli, finished: Path, folder: Path, name: str
+) -> None:
+    ended = cli("export", finished, "--out", folder / "documented")
+    assert ended.code == 0, ended.err
+    written = pd.read_csv(folder / "documented" / f"{name}.csv").columns
+    text = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    section = text.split(f"## {name}:")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    documented = {column for row in rows for column in re.findall(r"`(\w+)`", row)}
+    metrics = {*METRICS.split(","), *(f"{metric}|identity" for metric in METRICS.split(","))}
+    assert documented == set(written) - (metrics if name == "rows" else set())
+
+
 def test_the_markdown_page_is_what_it_was(cli: Cli, finished: Path, folder: Path) -> None:
     ended = cli("report", finished, "--out", folder / "page")
     assert ended.code == 0, ended.err
@@ -106,7 +121,7 @@ def test_parquet_holds_what_the_csv_holds(
     assert list(table.columns) == list(text.columns)
     for column in text:
         same = zip(table[column], text[column], strict=True)
-        assert all(a == b or (pd.isna(b) and (pd.isna(a) or a == "")) for a, b in same), column
+        assert all((pd.isna(a) or a == "") if pd.isna(b) else a == b for a, b in same), column
 
 
 def test_parquet_without_its_library_says_what_it_needs(
