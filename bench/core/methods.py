@@ -4,14 +4,47 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from imedbench.core.registry import METHODS
-from imedbench.core.types import Image, MethodInfo, Registration
+from imedbench.core.types import Image, Method, MethodInfo, Registration
 
 RegisterFunction = Callable[..., Registration]
+
+
+@dataclass(frozen=True, eq=False)
+class PairToRegister:
+    """One pair of a batch.
+
+    Args:
+        fixed: the image whose frame is kept.
+        moving: the image to align to it.
+        seed: of the random numbers for this pair, for `imedbench.core.randomness.seed_everything`.
+    """
+
+    fixed: Image
+    moving: Image
+    seed: int
+
+
+@runtime_checkable
+class BatchMethod(Method, Protocol):
+    """A method that can work on several pairs at once.
+
+    Runs hand it as many pairs as the ``batch_size`` of its info says for their device. Rows made
+    so say that they were, and have no time of their own. When it raises, or for a pair whose answer
+    is none, ``register`` is called.
+    """
+
+    def register_batch(self, pairs: Sequence[PairToRegister]) -> Sequence[Registration]:
+        """Find the transform of each pair, in their order: the same as ``register`` finds.
+
+        Args:
+            pairs: of any sizes, also different ones. A method that draws random numbers draws those
+                of each pair by its seed.
+        """
 
 
 @dataclass

@@ -5,6 +5,7 @@ Coordinates everywhere: pixel centres at integers, 0-based, x right, y down, poi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
@@ -191,6 +192,7 @@ class MethodInfo:
         weights: hash or revision of the weights, empty where there are none.
         uses_cuda: whether ``prepare("cuda")`` makes a difference.
         version: raise it when results change for a reason the code does not show.
+        batch_size: by device, how many pairs its ``register_batch`` takes at once where it gains.
         package: name and version of the package the method comes in; found out if left out.
         environment: what the method runs in, where that is a program or a Python of its own.
     """
@@ -209,6 +211,7 @@ class MethodInfo:
     version: str = "1"
     package: str = ""
     environment: str = ""
+    batch_size: Mapping[str, int] = field(default_factory=dict)
 
 
 @runtime_checkable

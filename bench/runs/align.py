@@ -27,10 +27,11 @@ from imedbench.core.types import Outcome, Split
 from imedbench.runs.alignment import Alignment, warp_picture
 from imedbench.runs.config import FILE, RunConfig, Subset
 from imedbench.runs.files import slug
+from imedbench.runs.handles import look_up
 from imedbench.runs.output import check_target, encode_picture, write_file
 from imedbench.runs.pairs import KeptPairs
 from imedbench.runs.rows import Prediction
-from imedbench.runs.runner import look_up, run
+from imedbench.runs.runner import run
 from imedbench.runs.store import Store
 
 RUN = "run"  # folder of the run below the output folder

@@ -11,11 +11,11 @@ import numpy as np
 
 from imedbench.core.arrays import Mask, Pixels
 from imedbench.core.errors import ContractError, Declined, ProgramFault
+from imedbench.core.randomness import seed_everything
 from imedbench.core.stages import Clock, WallClock, collect_stages
 from imedbench.core.text import as_text
 from imedbench.core.transforms import Transform
 from imedbench.core.types import Diagnostics, Image, Matches, Method, Outcome, Registration
-from imedbench.runs.environment import seed_everything
 from imedbench.runs.plugin_source import describe, write_trace
 from imedbench.runs.validity import check_transform, own_kind
 

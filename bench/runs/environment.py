@@ -29,21 +29,6 @@ PACKAGES = (
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def seed_everything(seed: int) -> None:
-    """Seed every generator a method may draw from, so that a call again does the same work."""
-    import random
-
-    import cv2
-    import numpy as np
-
-    random.seed(seed)
-    np.random.seed(seed)
-    cv2.setRNGSeed(seed)
-    torch: Any = sys.modules.get("torch")
-    if torch:
-        torch.manual_seed(seed)
-
-
 def thread_environment(threads: int) -> dict[str, str]:
     """Say what tells the numerical libraries their number of threads when they are imported."""
     return dict.fromkeys(_THREAD_VARIABLES, str(threads))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from imedbench.core.arrays import plain
 from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselReader
+from imedbench.core.randomness import seed_everything
 from imedbench.core.registry import METRICS, load_plugin_file
 from imedbench.core.text import as_text
 from imedbench.core.transforms import Affine, Transform
 from imedbench.core.types import ImagePair, Split
 from imedbench.runs.calls import CallResult
-from imedbench.runs.environment import seed_everything
 from imedbench.runs.hashing import seed_for
 from imedbench.runs.plugin_source import describe
 from imedbench.runs.services import Beat, Caller

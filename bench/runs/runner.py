@@ -5,28 +5,27 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 from imedbench.core.datasets import Dataset, PairRef
-from imedbench.core.errors import BadInput, ConfigDrift, Declined, ImedbenchError
-from imedbench.core.options import PluginSpec
+from imedbench.core.errors import ConfigDrift
 from imedbench.core.progress import NullProgress, Progress
-from imedbench.core.registry import METHODS
 from imedbench.core.text import as_text
-from imedbench.core.types import MethodInfo, Outcome
+from imedbench.core.types import Outcome
+from imedbench.runs.batches import BATCH, Batches, BatchSettings, OneByOne, Results, Tasks
 from imedbench.runs.calls import CallResult, Task
 from imedbench.runs.config import RunConfig, has_drifted, write_run
 from imedbench.runs.environment import provenance
 from imedbench.runs.files import log_file, save_diagnostics
+from imedbench.runs.handles import MethodHandle, look_up
 from imedbench.runs.hashing import prediction_key, seed_for
-from imedbench.runs.packages import code_hash, with_package
 from imedbench.runs.pairs import KeptPairs, PairIndex
-from imedbench.runs.plugin_source import describe
+from imedbench.runs.plan import Plan
 from imedbench.runs.rows import Prediction
-from imedbench.runs.services import WorkerSettings
+from imedbench.runs.services import Caller, WorkerSettings
 from imedbench.runs.shards import pairs_digest
 from imedbench.runs.store import Store
 
@@ -49,7 +48,7 @@ def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -
     """
     progress = progress or NullProgress()
     methods = {method.spec: method for method in map(look_up, config.methods)}
-    plan = _Plan(config, dataset)
+    plan = Plan(config, dataset)
     drifted = has_drifted(config, dataset)
     with closing(Store(config.out, create=True)) as store, store.only_writer():
         if drifted:
@@ -70,73 +69,6 @@ def run(config: RunConfig, dataset: Dataset, progress: Progress | None = None) -
                 _MethodRun(config, index, method, progress, stop).run(plan.refs)
         if stop.is_set():
             raise KeyboardInterrupt
-
-
-@dataclass(frozen=True)
-class MethodHandle:
-    """A method that a run is to use.
-
-    Args:
-        spec: with its options sorted.
-        factory: what builds it.
-        code: hash of its source.
-        info: what it is; None where it declines to be built here.
-    """
-
-    spec: str
-    factory: Callable[..., Any]
-    code: str
-    info: MethodInfo | None
-
-
-def look_up(text: str) -> MethodHandle:
-    """Find a method and make sure that its options fit.
-
-    Raises:
-        BadInput: when there is no such method or option.
-    """
-    spec = PluginSpec.parse(text)
-    factory = METHODS.factory(spec.name)
-    try:
-        info = METHODS.create(spec).info
-        if not isinstance(info, MethodInfo):
-            raise BadInput(f"the method {text!r} has no info of the type MethodInfo")
-        info = with_package(info, factory)
-    except Declined:  # the worker meets the same and writes the reason into every row
-        info = None
-    except ImedbenchError:
-        raise
-    except Exception as error:  # a property of a stranger's
-        raise BadInput(f"the method {text!r} cannot say what it is: {describe(error)}") from error
-    return MethodHandle(str(spec), factory, code_hash(factory), info)
-
-
-class _Plan:
-    """Which pairs a run is to cover.
-
-    Args:
-        config: the settings.
-        dataset: the opened data set.
-
-    Raises:
-        BadInput: when the settings leave none.
-    """
-
-    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
-        self.whole: list[PairRef] = []
-        self.positions: list[int] = []
-        for split in config.splits:
-            refs = [r for r in dataset.refs(split) if config.subset in ("all", r.subset)]
-            positions = list(range(len(self.whole), len(self.whole) + len(refs[: config.limit])))
-            self.whole += refs[: config.limit]
-            # Split by split: pairs that are added at the end leave the others where they are.
-            self.positions += config.shard.take(positions) if config.shard else positions
-        self.refs = [self.whole[position] for position in self.positions]
-        if not self.whole:
-            raise BadInput(f"{config.data}: no pairs in subset {config.subset!r}")
-        if not self.refs:
-            n = len(self.whole)
-            raise BadInput(f"--shard {config.shard}: no pair is left for it, there are {n} in all")
 
 
 @contextmanager
@@ -186,18 +118,26 @@ class _MethodRun:
     def run(self, refs: Sequence[PairRef]) -> None:
         """Compute what has no row."""
         self.store.set_method(self.spec, self.method.info, self.config.splits)
-        c = self.config
+        size = self.method.batch_size(self.config.device)
+        with self.config.execution.executor(self._caller) as executor:
+            for jobs, results in executor.results(_together(self._jobs(refs), size)):
+                for job, result in zip(jobs, results, strict=True):
+                    self._keep(job, result)
+
+    def _caller(self) -> Caller[Tasks, Results]:
+        """What calls the method in one place, with one pair or with several."""
+        c, info = self.config, self.method.info
         settings = WorkerSettings(
             self.spec, c.plugins, c.device, c.threads, c.execution.times_alone, c.memory_gib
         )
-        log, info = log_file(c.out, self.spec), self.method.info
+        log = log_file(c.out, self.spec)
         gpus = int(c.device.startswith("cuda") and info is not None and info.uses_cuda)
-        execution = c.execution
-        with execution.executor(
-            lambda: execution.caller(settings, c.timeout_s, log, gpus)
-        ) as executor:
-            for job, result in executor.results(self._jobs(refs)):
-                self._keep(job, result)
+        alone = c.execution.caller(settings, c.timeout_s, log, gpus)
+        size = self.method.batch_size(c.device)
+        if size == 1:
+            return OneByOne(alone)
+        together = BatchSettings(settings)
+        return Batches(c.execution.caller(together, size * c.timeout_s, log, gpus), alone)
 
     def _jobs(self, refs: Sequence[PairRef]) -> Iterator[tuple[_Job, Task]]:
         """What is to be computed; a pair that cannot be read gets its row here."""
@@ -269,9 +209,17 @@ class _MethodRun:
                 transform=result.transform,
                 confidence=result.confidence,
                 latency_ms=result.latency_ms if result.outcome.is_answer else None,
-                timed_alone=self.config.execution.times_alone,
+                timed_alone=self.config.execution.times_alone and BATCH not in result.details,
                 stages=result.stages,
                 details=result.details,
             )
         )
         self.progress.row(self.spec, job.ref.pair_id)
+
+
+def _together(
+    jobs: Iterator[tuple[_Job, Task]], size: int
+) -> Iterator[tuple[tuple[_Job, ...], Tasks]]:
+    """Jobs in groups of a size; the last one may be smaller."""
+    while group := tuple(islice(jobs, size)):
+        yield tuple(job for job, _ in group), tuple(task for _, task in group)
