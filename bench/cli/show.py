@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from types import TracebackType
 from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from imedbench.cli.progress import ProgressBar
 from imedbench.reports.formats import number
 
 __all__ = ["ProgressBar", "number", "output", "print_json", "print_table", "remarks"]
@@ -24,44 +23,6 @@ remarks = Console(stderr=True, markup=False, soft_wrap=True)
 output = Console(
     width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100, markup=False
 )
-
-
-class ProgressBar:
-    """A progress bar with the time left, as the progress of a run."""
-
-    def __init__(self, title: str) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=remarks,
-            transient=True,
-            disable=not remarks.is_terminal,
-        )
-        self._title = title
-        self._task = self._progress.add_task(title, total=None)
-
-    def __enter__(self) -> ProgressBar:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def begin(self, total: int) -> None:
-        """Set the number of rows."""
-        self._progress.update(self._task, total=total)
-
-    def method(self, spec: str) -> None:
-        """Show which method comes next."""
-        self._progress.update(self._task, description=f"{self._title} {spec}")
-
-    def row(self, method: str, pair_id: str) -> None:
-        """One more row."""
-        self._progress.advance(self._task)
 
 
 _NAME_WIDTH = 24  # a first column may be folded to this, or to a third of the width

@@ -80,6 +80,8 @@ def save_diagnostics(run: Path, key: str, pictures: dict[str, bytes], matches: b
         pictures: PNG files by name.
         matches: the content of an ``.npz`` file; empty for none.
     """
+    if not pictures and not matches:
+        return
     folder = run / DIAGNOSTICS / key
     for name, content in pictures.items():
         write_atomically(folder / f"{name}.png", content)

@@ -216,9 +216,8 @@ class Store:
 
     def _with_transform(self, row: Prediction, text: str | None, wanted: bool) -> Prediction:
         """The row with its transform if that is wanted; without a whole file it is no answer."""
-        file = transform_file(self.folder, row.key)
         try:
-            if text == _IN_A_FILE and not is_whole(file):
+            if text == _IN_A_FILE and not is_whole(file := transform_file(self.folder, row.key)):
                 raise unreadable(file)
             return replace(row, transform=self.transform(row.key)) if text and wanted else row
         except BadInput as error:
