@@ -52,6 +52,7 @@ train-smoke: wheel
 soak: wheel
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest tests/faults
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/soak.py
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/simulate.py
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only
