@@ -120,7 +120,7 @@ def duration(seconds: float) -> str:
         ('9 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
     """
     total, units = round(seconds), (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts = []
+    parts: list[str] = []
     for name, size in units:
         count, total = divmod(total, size)
         if count or parts or name == "s":
