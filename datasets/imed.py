@@ -32,6 +32,7 @@ from imedbench.datasets.imed_annotations import (
     read_points,
     read_transform,
 )
+from imedbench.datasets.mirrors import MirrorMemory
 
 FOLDERS = {"train": ("CF_train", "OCTA_train"), "test": ("CF_ts", "OCTA_ts")}
 FAKE_FOLDER = "fake_OCTA"
@@ -107,10 +108,14 @@ class Imed:
         """The eye of each pair, by number: a mirrored neighbour belongs to the same eye."""
         groups: dict[str, str] = {}
         before: ImedFiles | None = None
+        memory = MirrorMemory(self.root)
         for files in self.files.values():
-            same = before is not None and _follows(before, files) and _is_mirror(before, files)
+            same = (
+                before is not None and _follows(before, files) and _mirrors(memory, before, files)
+            )
             groups[files.number] = groups[before.number] if same and before else files.number
             before = None if same else files
+        memory.keep()
         return groups
 
     def refs(self, split: Split) -> Sequence[PairRef]:
@@ -223,6 +228,10 @@ def _numbered(folder: Path, ending: str, mistakes: Collector) -> dict[str, Path]
 def _follows(first: ImedFiles, second: ImedFiles) -> bool:
     consecutive = int(second.number) == int(first.number) + 1
     return consecutive and first.subset == second.subset
+
+
+def _mirrors(memory: MirrorMemory, first: ImedFiles, second: ImedFiles) -> bool:
+    return memory.ask(first.moving, second.moving, lambda: _is_mirror(first, second))
 
 
 def _is_mirror(first: ImedFiles, second: ImedFiles) -> bool:

@@ -12,7 +12,8 @@ from imedbench.core.datasets import open_dataset
 from imedbench.core.errors import BadInput
 from imedbench.core.images import write_image
 from imedbench.core.transforms import Affine
-from imedbench.datasets.imed import Imed
+from imedbench.datasets import imed
+from imedbench.datasets.imed import Imed, ImedFiles
 from imedbench.runs.check_data import check_dataset
 from imedbench.runs.runner import NullProgress
 
@@ -43,8 +44,9 @@ def write_text(root: Path, name: str, text: str) -> Path:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two training pairs of two eyes; four test pairs, the first two of them one eye."""
+    monkeypatch.setenv("IMEDBENCH_CACHE", str(tmp_path / "cache"))
     write_pair(tmp_path, "000", 0, "train")
     write_pair(tmp_path, "001", 1, "train")
     write_pair(tmp_path, "112", 2, "ts")
@@ -129,6 +131,30 @@ def test_fakes_make_the_single_modal_split(root: Path) -> None:
     np.testing.assert_array_equal(dataset.load(brought).fixed.pixels, picture(9, CF_SHAPE))
     assert "translated by cf_to_octa" in made.note
     assert dataset.load(made).fixed.shape == CF_SHAPE[:2]
+
+
+def test_mirrors_are_looked_for_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[str, str]] = []
+
+    def look(first: ImedFiles, second: ImedFiles) -> bool:
+        looked.append((first.number, second.number))
+        return is_mirror(first, second)
+
+    is_mirror = imed._is_mirror
+    monkeypatch.setattr(imed, "_is_mirror", look)
+    first = Imed(root=root).groups
+    assert looked == [("000", "001"), ("112", "113"), ("114", "115")]
+    assert Imed(root=root).groups == first
+    assert len(looked) == 3, "a finished run is resumed without reading an image"
+    write_pair(root, "115", 3, "ts", mirrored=True)
+    assert Imed(root=root).groups["115"] == "114"
+    assert looked[3:] == [("114", "115")]
+    (memory,) = (root / "cache" / "mirrors").iterdir()
+    memory.write_text("[1")
+    assert Imed(root=root).groups["115"] == "114"
+    assert len(looked) == 7
+    monkeypatch.setenv("IMEDBENCH_CACHE", str(memory))  # no folder: nothing can be kept
+    assert Imed(root=root).groups["115"] == "114"
 
 
 def test_checking_tells_of_mirrors(root: Path) -> None:
