@@ -16,7 +16,7 @@ from imedbench.core.errors import BadEnvironment, BadInput
 from imedbench.core.types import Image, Outcome
 from imedbench.runs.calls import Task
 from imedbench.runs.executors import Execution
-from imedbench.runs.ray_actors import RayWorker, connect
+from imedbench.runs.ray_actors import RayWorker, connect, count_places
 from imedbench.runs.services import WorkerSettings
 from imedbench.runs.store import Score, Store
 
@@ -32,7 +32,7 @@ def ray_here() -> Iterator[None]:
     ray = pytest.importorskip("ray")
     for _ in range(3):  # it gives a busy machine 30 s
         with suppress(BadEnvironment):
-            connect(Execution("ray", 2), 1, 0)
+            connect(Execution("ray", 2), 1)
             break
     yield
     ray.shutdown()
@@ -183,6 +183,17 @@ def test_an_actor_that_is_lost_is_replaced(troublesome: Path) -> None:
     lost = worker.call(Task(image, image, 0))
     assert lost.outcome is Outcome.CRASH
     assert lost.reason == "its actor was lost (ActorDiedError), 3 times"
+
+
+@needs_ray
+@pytest.mark.usefixtures("ray_here")
+def test_there_are_no_more_actors_than_the_cluster_has_room_for() -> None:
+    many = Execution("ray", 64)
+    assert count_places(many, 1, 0) == 2
+    assert count_places(many, 2, 0) == 1
+    for threads, gpus, wanted in ((3, 0, "3 CPU for"), (1, 1, "1 CPU and 1 GPU for")):
+        with pytest.raises(BadInput, match=wanted):
+            count_places(many, threads, gpus)
 
 
 # What does not fit together

@@ -124,7 +124,8 @@ def run_command(
         subset=subset.value,
         limit=limit,
         seed=seed,
-        device=check_device(device),
+        # A cluster's machines may have what this one lacks.
+        device=device if executor == "ray" and device.startswith("cuda") else check_device(device),
         threads=threads,
         workers=workers,
         executor=cast(Kind, executor),

@@ -76,7 +76,9 @@ class Batches:
         results = self.together.call(tasks)
         if len(results) == len(tasks):
             return results
-        # The process has died, and with it all answers; which pair it was is found one by one.
+        # The process has died, and with it all answers; which pair it was is found one by one. A
+        # cluster may have no room for both.
+        self.together.close()
         results = tuple(map(self.alone.call, tasks))
         self.alone.close()
         return results

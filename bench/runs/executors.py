@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, Literal, TypeVar
@@ -51,13 +52,24 @@ class Execution:
         """Whether no other call is made meanwhile, so that times are those of the method."""
         return self.workers == 1 and self.kind != "ray"
 
-    def executor(self, make_caller: Callable[[], Caller[Q, A]]) -> Executor[Q, A]:
+    def executor(
+        self, make_caller: Callable[[], Caller[Q, A]], threads: int = 1, gpus: int = 0
+    ) -> Executor[Q, A]:
         """Return what makes calls in as many places as there are to be.
 
         Args:
             make_caller: makes one that calls in one place, mostly by `caller`.
+            threads: of each.
+            gpus: devices that each needs.
         """
-        return Pool(make_caller, self.workers) if self.kind != "in-process" else Here(make_caller())
+        if self.kind == "in-process":
+            return Here(make_caller())
+        if self.kind == "ray":
+            from imedbench.runs.ray_actors import count_places
+
+            # One more would wait for the others to end, with a pair in its hands.
+            return Pool(make_caller, lambda: min(self.workers, count_places(self, threads, gpus)))
+        return Pool(make_caller, lambda: self.workers)
 
     def caller(
         self, settings: Settings[Q, A], timeout_s: float, log: Path | None = None, gpus: int = 0
@@ -115,29 +127,35 @@ class Pool(Executor[Q, A]):
 
     Args:
         make_caller: makes one that calls in one place.
-        size: how many.
+        count: says how many; it is asked when there is anything to do.
     """
 
-    def __init__(self, make_caller: Callable[[], Caller[Q, A]], size: int) -> None:
-        # A call that is timed alone has no pair read meanwhile; else the next ones lie ready.
-        self.size, self.ahead = size, 1 if size == 1 else 2 * size
-        self._callers = [make_caller() for _ in range(size)]
+    def __init__(self, make_caller: Callable[[], Caller[Q, A]], count: Callable[[], int]) -> None:
+        self._make_caller, self._count = make_caller, count
+        self._callers: list[Caller[Q, A]] = []
         self._idle: SimpleQueue[Caller[Q, A]] = SimpleQueue()
-        for caller in self._callers:
-            self._idle.put(caller)
 
     def __exit__(self, *_: object) -> None:
         for caller in self._callers:
             caller.close()
 
     def results(self, jobs: Iterator[tuple[Job, Q]]) -> Iterator[tuple[Job, A]]:
-        """Make the calls of jobs; no more than `ahead` of them wait or run at a time."""
+        """Make the calls of jobs; at most twice as many are taken as can be made at a time."""
+        first = next(jobs, None)
+        if first is None:
+            return
+        size = self._count()
+        for _ in range(size):
+            self._callers.append(self._make_caller())
+            self._idle.put(self._callers[-1])
+        # A call that is timed alone has no pair read meanwhile; else the next ones lie ready.
+        ahead = 1 if size == 1 else 2 * size
         pending: dict[Future[A], Job] = {}
-        threads = ThreadPoolExecutor(self.size)
+        threads = ThreadPoolExecutor(size)
         try:
-            for job, task in jobs:
+            for job, task in chain([first], jobs):
                 pending[threads.submit(self._call, task)] = job
-                if len(pending) == self.ahead:
+                if len(pending) == ahead:
                     yield from _finished(pending)
             while pending:
                 yield from _finished(pending)

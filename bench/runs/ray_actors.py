@@ -39,7 +39,7 @@ class RayWorker(Generic[Q, A]):
         self, settings: Settings[Q, A], timeout_s: float, execution: Execution, gpus: int
     ) -> None:
         self.settings, self.timeout_s, self.gpus = settings, timeout_s, gpus
-        self._ray = connect(execution, settings.threads, gpus)
+        self._ray = connect(execution, settings.threads)
         self._actor: Any = None
         self._ended = False
         # The worker may be set up, warmed up and ended from outside, so often; then it answers.
@@ -99,14 +99,14 @@ class _Actor(Generic[Q, A]):
         return self._worker.call(task)
 
 
-def connect(execution: Execution, threads: int, gpus: int) -> Any:
+def connect(execution: Execution, threads: int) -> Any:
     """Connect to the cluster, or start one on this machine, unless that is done already.
 
     Returns:
         The module `ray`.
 
     Raises:
-        BadInput: when Ray is not installed, or the cluster has no room for a single worker.
+        BadInput: when Ray is not installed.
         BadEnvironment: when it cannot be reached.
     """
     try:
@@ -124,8 +124,21 @@ def connect(execution: Execution, threads: int, gpus: int) -> Any:
             ray.shutdown()
             where = execution.address or "this machine"
             raise BadEnvironment(f"--executor ray: no cluster at {where} ({error})") from error
-    has = ray.cluster_resources()
-    if has.get("CPU", 0) < threads or has.get("GPU", 0) < gpus:
-        wanted = f"{threads} CPU and {gpus} GPU"
-        raise BadInput(f"--executor ray: no machine of the cluster has {wanted} for a worker")
     return ray
+
+
+def count_places(execution: Execution, threads: int, gpus: int) -> int:
+    """Return how many workers the cluster has room for at a time.
+
+    Raises:
+        BadInput: when it is none.
+    """
+    places = 0
+    for node in connect(execution, threads).nodes():
+        has = node["Resources"] if node["Alive"] else {}
+        by_card = [has.get("GPU", 0) // gpus] if gpus else []
+        places += int(min(has.get("CPU", 0) // threads, *by_card, 10**6))
+    if not places:
+        wanted = f"{threads} CPU" + f" and {gpus} GPU" * bool(gpus)
+        raise BadInput(f"--executor ray: no machine of the cluster has {wanted} for a worker")
+    return places

@@ -118,20 +118,24 @@ class _MethodRun:
     def run(self, refs: Sequence[PairRef]) -> None:
         """Compute what has no row."""
         self.store.set_method(self.spec, self.method.info, self.config.splits)
-        size = self.method.batch_size(self.config.device)
-        with self.config.execution.executor(self._caller) as executor:
+        c, size = self.config, self.method.batch_size(self.config.device)
+        with c.execution.executor(self._caller, c.threads, self._gpus) as executor:
             for jobs, results in executor.results(_together(self._jobs(refs), size)):
                 for job, result in zip(jobs, results, strict=True):
                     self._keep(job, result)
 
+    @property
+    def _gpus(self) -> int:
+        info = self.method.info
+        return int(self.config.device.startswith("cuda") and bool(info and info.uses_cuda))
+
     def _caller(self) -> Caller[Tasks, Results]:
         """What calls the method in one place, with one pair or with several."""
-        c, info = self.config, self.method.info
+        c, gpus = self.config, self._gpus
         settings = WorkerSettings(
             self.spec, c.plugins, c.device, c.threads, c.execution.times_alone, c.memory_gib
         )
         log = log_file(c.out, self.spec)
-        gpus = int(c.device.startswith("cuda") and info is not None and info.uses_cuda)
         alone = c.execution.caller(settings, c.timeout_s, log, gpus)
         size = self.method.batch_size(c.device)
         if size == 1:
