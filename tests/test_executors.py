@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from imedbench.core.errors import BadEnvironment, BadInput
-from imedbench.core.types import Image, Outcome
+from imedbench.core.transforms import Affine
+from imedbench.core.types import Image, ImagePair, Outcome
 from imedbench.runs.calls import Task
 from imedbench.runs.executors import Execution
+from imedbench.runs.metric_service import Batch, Case, CellByCell, MetricSettings, PairCases
 from imedbench.runs.ray_actors import RayWorker, connect, count_places
 from imedbench.runs.services import WorkerSettings
 from imedbench.runs.store import Score, Store
@@ -94,7 +96,6 @@ def test_tables_are_the_same_to_the_byte(
 REASONS = {
     "metric-hang": "no answer within 8 s",
     "metric-segfault": "the process died (SIGSEGV)",
-    "metric-eat": "the process took more than",
     "metric-exit": "the process died (exit 0)",
     "metric-leave": "SystemExit: bye",
     "metric-raise": "KeyError: 'no such thing'",
@@ -117,7 +118,7 @@ def test_a_bad_metric_costs_its_own_cells(
     assert ended.code == 0, ended.err
     ended = cli(
         *("score", tmp_path / "run", "--metrics", "tre_mean,bad_metric", "--plugin", BAD_METRICS),
-        *("--timeout", 8, "--memory", 0.3),
+        *("--timeout", 8),
     )
     assert ended.code == 0, ended.err
     assert len(ended.out) < 20_000
@@ -131,6 +132,18 @@ def test_a_bad_metric_costs_its_own_cells(
         assert good.identity == pytest.approx(2), act
     last = found[f"p{len(REASONS)}", "bad_metric"]
     assert (last.value, last.identity, last.reason) == (2, 2, "")
+
+
+def test_a_metric_that_takes_too_much_memory_is_ended() -> None:
+    settings = MetricSettings(("bad_metric",), (BAD_METRICS,), memory_gib=0.3)
+    image = Image(np.zeros((16, 16), np.uint8), "metric-eat")
+    case = Case(("bad_metric",), Affine([[1, 0, 2], [0, 1, 0]]))
+    pair = PairCases(ImagePair("p", image, image), "multi-modal", (case,))
+    caller = CellByCell(Execution().caller(settings, 100))
+    (value, reason), unmoved = caller.call(Batch((pair,))).cells
+    caller.close()
+    assert (value, unmoved) == (None, (2, ""))
+    assert reason == "the process took more than 0.3 GiB"
 
 
 def scores(run: Path) -> dict[tuple[str, str], Score]:
