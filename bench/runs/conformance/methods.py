@@ -8,6 +8,7 @@ import numpy as np
 
 from imedbench.core.arrays import Pixels
 from imedbench.core.errors import Declined
+from imedbench.core.randomness import seed_everything
 from imedbench.core.registry import METHODS
 from imedbench.core.transforms import warp_image
 from imedbench.core.types import Image, Method, MethodInfo, Outcome, Registration
@@ -22,7 +23,6 @@ from imedbench.runs.conformance.known_motion import (
     kinds_of_images,
     name_mistake,
 )
-from imedbench.runs.environment import seed_everything
 from imedbench.runs.plugin_source import describe_kind
 
 _WHAT_TO_RETURN = (

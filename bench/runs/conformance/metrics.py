@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from imedbench.core.arrays import plain
 from imedbench.core.metrics import Metric, MetricInfo, Need
+from imedbench.core.randomness import seed_everything
 from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Affine, Transform
 from imedbench.runs.conformance.checker import Checker, Stop
@@ -19,7 +20,6 @@ from imedbench.runs.conformance.known_pairs import (
     kinds_of_pairs,
     snapshot,
 )
-from imedbench.runs.environment import seed_everything
 from imedbench.runs.plugin_source import describe_kind
 
 _ORDINARY = "pairs of images"  # the first of `kinds_of_pairs`
