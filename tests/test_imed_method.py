@@ -296,6 +296,7 @@ def test_more_evidence_means_more_confidence() -> None:
     }.items():
         assert replace(base, **{name: more}).confidence > base.confidence
     assert Evidence(0.0, 0.0, 0.0, 0.0).confidence < 1e-3
+    assert replace(base, excess_match_rate=0.9, overlap=0.1).confidence == 0.0
 
 
 def test_info_says_what_was_trained_on_what() -> None:
