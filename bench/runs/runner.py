@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -155,7 +156,7 @@ class _MethodRun:
                         self.progress.row(self.spec, ref.pair_id)
                         continue
                     pair = self.index.pairs.load(ref)
-                except ConfigDrift:
+                except (ConfigDrift, sqlite3.Error):  # the run's own, no matter of the pair
                     raise
                 except Exception as error:  # a data set may be a plugin
                     job = _Job(ref, self._key(ref, "", swapped), swapped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -174,6 +175,8 @@ class _Scoring:
             found = [row for row in found if row.truths]
             if found:
                 self.pairs.load(ref)
+        except sqlite3.Error:  # the run's own, no matter of the pair
+            raise
         except Exception as error:  # of a data set, which may be a plugin
             infos, reason = [m.info for m in self.metrics.values()], as_text(error)
             self._add(

@@ -357,6 +357,29 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     assert facts(tmp_path / "run") == facts(whole)
 
 
+def test_a_disk_that_is_full_for_a_moment_makes_no_pair_unreadable(
+    write_manifest: WriteManifest,
+    tmp_path: Path,
+    cli: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    words = command(write_manifest(tmp_path / "data", [""]), tmp_path / "run")[3:]
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "set_hashes", full)
+        told = cli(*words, "--methods", "identity")
+    assert told.code == 4, told.err
+    assert rows(tmp_path / "run") == {}
+    assert cli(*words, "--methods", "identity").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "set_hashes", full)
+        patch.setattr(Store, "hashes", lambda _: {})
+        told = cli("score", tmp_path / "run", "--metrics", "folding")
+    assert told.code == 4, told.err
+
+
 def test_damaged_databases_end_with_four(finished: Path, cli: Callable[..., Any]) -> None:
     database = finished / Store.FILE
     content = bytearray(database.read_bytes())
