@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -12,11 +13,12 @@ from imedbench.core.datasets import DatasetInfo
 from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.options import option_defaults, option_types
 from imedbench.core.registry import DATASETS, METHODS, METRICS, Registry
+from imedbench.core.types import MethodInfo
 from imedbench.runs.packages import with_package
 
 REGISTRIES: dict[str, Registry] = {"methods": METHODS, "datasets": DATASETS, "metrics": METRICS}
 _COLUMNS = {
-    "methods": ("family", "weights_licence"),
+    "methods": ("family", "weights_licence", "extra", "available"),
     "datasets": ("licence",),
     "metrics": ("unit", "higher_is_better", "needs"),
 }
@@ -38,10 +40,19 @@ def overview(kind: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 def _shown(registry: Registry, name: str, columns: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
     try:
-        facts = asdict(_info(registry, name))
+        facts = {**asdict(_info(registry, name)), "available": True}
     except ImedbenchError as error:
-        facts = {"summary": f"cannot be used here: {error}", **dict.fromkeys(columns, "–")}
+        facts = {**dict.fromkeys(columns, "–"), **_declared(registry, name), "available": False}
+        facts["summary"] = f"cannot be used here: {error}"
     return facts["summary"], {c.replace("_", " "): _plain(facts[c]) for c in columns}
+
+
+def _declared(registry: Registry, name: str) -> dict[str, Any]:
+    """What a method says of itself even where it cannot be made; nothing for most."""
+    with suppress(ImedbenchError):
+        declared = getattr(registry.factory(name), "declared", None)
+        return asdict(declared) if isinstance(declared, MethodInfo) else {}
+    return {}
 
 
 def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -4,7 +4,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -54,6 +54,7 @@ class KorniaMatcher(ABC):
     summary: ClassVar[str]
     paper: ClassVar[str]
     files: ClassVar[tuple[weight_files.WeightFile, ...]]
+    declared: ClassVar[MethodInfo]
 
     weights: str = ""
     matcher_weights: str = ""
@@ -63,22 +64,31 @@ class KorniaMatcher(ABC):
     accept_license: bool = False
 
     def __post_init__(self) -> None:
-        named = (self.weights, self.matcher_weights)
-        self._found = [file.find(path) for file, path in zip(self.files, named, strict=False)]
-        licences = [file.licence for file in self.files]
-        for licence in licences:
-            ask_licence(licence, self.accept_license)
-        self.info = MethodInfo(
-            name=self.name,
-            summary=self.summary,
+        named = dict(zip(self.files, (self.weights, self.matcher_weights), strict=False))
+        self._found = [file.find(named.get(file, "")) for file in self.files]
+        for file in self.files:
+            ask_licence(file.licence, self.accept_license)
+        self.info = replace(
+            self.declared,
             family=self.model,
-            paper=self.paper,
-            weights_licence=" AND ".join(dict.fromkeys(licences)),
-            trained_on=tuple(dict.fromkeys(n for file in self.files for n in file.trained_on)),
             weights=" ".join(found.revision for found in self._found),
             estimator=estimator_name(self.model),
-            uses_cuda=True,
         )
+
+    def __init_subclass__(cls) -> None:
+        """Say what the method is, also where its weights are not there."""
+        if "name" in vars(cls):
+            files = cls.files
+            cls.declared = MethodInfo(
+                name=cls.name,
+                summary=cls.summary,
+                family="homography",
+                paper=cls.paper,
+                weights_licence=" AND ".join(dict.fromkeys(file.licence for file in files)),
+                trained_on=tuple(dict.fromkeys(n for file in files for n in file.trained_on)),
+                uses_cuda=True,
+                extra=", ".join(dict.fromkeys(file.package or "a weight file" for file in files)),
+            )
 
     def prepare(self, device: str) -> None:
         """Load the weights."""

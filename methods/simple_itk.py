@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -31,6 +32,14 @@ class MutualInformation:
         steps: of the gradient descent on each of four levels, at most.
     """
 
+    declared = MethodInfo(
+        name="mutual-information",
+        summary="Mattes mutual information maximised from the middle (SimpleITK)",
+        family="affine",
+        paper="Mattes, Haynor, Vesselle, Lewellen and Eubank, TMI 22(1), 2003",
+        extra="imedbench[itk]",
+    )
+
     def __init__(self, *, bspline: bool = False, sampled: float = 0.25, steps: int = 200) -> None:
         self.bspline, self.sampled, self.steps = bspline, sampled, steps
         if not 0 < sampled <= 1:
@@ -39,12 +48,7 @@ class MutualInformation:
             raise Declined(
                 "mutual information needs one more package: pip install 'imedbench[itk]'"
             )
-        self.info = MethodInfo(
-            name="mutual-information",
-            summary="Mattes mutual information maximised from the middle (SimpleITK)",
-            family="dense" if bspline else "affine",
-            paper="Mattes, Haynor, Vesselle, Lewellen and Eubank, TMI 22(1), 2003",
-        )
+        self.info = replace(self.declared, family="dense" if bspline else "affine")
 
     def prepare(self, device: str) -> None:
         """Load the toolkit; one thread, as it adds up in another order on several."""

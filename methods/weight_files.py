@@ -123,6 +123,13 @@ LIGHTGLUE_SUPERPOINT = WeightFile(
     "superpoint_lightglue_v0-1_arxiv.pth", "eyeliner", "eyeliner/weights/superpoint_lightglue.pth"
 )
 LOFTR = WeightFile("loftr_outdoor.ckpt")
+DEDODE_DETECTOR = WeightFile("dedode_detector_L.pth", licence="MIT")
+DEDODE_DESCRIPTOR = WeightFile("dedode_descriptor_B.pth", licence="MIT")
+KEYNET = WeightFile("keynet_pytorch.pth", licence="unknown", trained_on=("imagenet/train",))
+HARDNET = WeightFile(
+    "checkpoint_liberty_with_aug.pth", licence="MIT", trained_on=("phototour/liberty",)
+)
+ORINET = WeightFile("OriNet.pth", licence="MIT", trained_on=("phototour",))
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], but: str = "") -> None:

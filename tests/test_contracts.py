@@ -91,6 +91,10 @@ def ready(name: str) -> Method:
         method.prepare("cpu")
     except Declined as reason:
         pytest.skip(f"{name} declines: {reason}")
+    except BadInput as reason:
+        if "licence" not in str(reason):
+            raise
+        pytest.skip(f"{name} asks for consent that no test may give: {reason}")
     return method
 
 

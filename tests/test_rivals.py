@@ -18,6 +18,7 @@ from imedbench.core.transforms import Affine, warp_image
 from imedbench.core.types import Diagnostics, Image, ImagePair, Matches, MethodInfo, Registration
 from imedbench.datasets.synthetic.pairs import make_pair
 from imedbench.methods import weight_files
+from imedbench.methods.kornia_described import DeDoDe
 from imedbench.methods.shown_images import Invert, Multiscale
 
 SIZE = 256
@@ -80,6 +81,31 @@ def test_mutual_information_is_repeatable_and_points_the_right_way(bspline: bool
     first, second = (method.register(smooth.fixed, moved(smooth)) for _ in range(2))
     assert error(first) < 0.8
     assert error(first) == error(second)
+
+
+@pytest.mark.parametrize("spacing", [0, 64])
+def test_elastix_is_repeatable_and_points_the_right_way(spacing: int) -> None:
+    pytest.importorskip("itk")
+    smooth = make_pair(3, "easy", fixed_modality="cf", moving_modality="cf", size=SIZE)
+    method = METHODS.create(f"elastix:spacing={spacing}:steps=60")
+    method.prepare("cpu")
+    first, second = (method.register(smooth.fixed, moved(smooth)) for _ in range(2))
+    assert error(first) < 0.8
+    assert error(first) == error(second)
+
+
+def test_dedode_counts_its_points_from_pixel_centres(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = torch.nn.Module()
+    network.detector = network.descriptor = torch.nn.Linear(1, 1)
+    corners = torch.tensor([[[10.5, 20.5], [30.5, 0.5]]])
+    network.forward = lambda plane, n: (corners, None, torch.eye(2)[None])
+    monkeypatch.setattr("kornia.feature.DeDoDe", lambda *kinds: network)
+    with pytest.raises(Declined, match=r"dedode_detector_L\.pth are not here; put the authors'"):
+        METHODS.create("dedode")
+    made = DeDoDe.__new__(DeDoDe)
+    made.keypoints, made._device = 2, "cpu"
+    points, _ = made._described([torch.nn.Linear(1, 1).state_dict()] * 2)(torch.zeros(1, 1, 64, 64))
+    assert points.tolist() == [[10, 20], [30, 0]]
 
 
 def test_the_toolkit_that_is_missing_is_named_with_its_one_line_install(
@@ -179,14 +205,19 @@ def test_weights_come_from_a_file_a_package_or_the_cache(
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Random weights of every network that a test builds, saved as their authors would."""
-    from kornia.feature import ALIKED, DISK, LightGlue, XFeat
+    from kornia.feature import ALIKED, DISK, HardNet, KeyNet, LightGlue, OriNet, XFeat
 
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
+    cache = folder / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    torch.save({"state_dict": OriNet(False).state_dict()}, cache / "OriNet.pth")
     nets = {
         "xfeat": XFeat().net,
         "aliked": ALIKED("aliked-n16"),
         "disk": DISK(),
+        "keynet": KeyNet(False),
+        "keynet_glue": HardNet(False),  # the second file
         **{
             f"{name}_glue": LightGlue(None, **{**LightGlue.features[name], "weights": None})
             for name in ("xfeat", "aliked", "disk")
@@ -210,11 +241,18 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("xfeat-lighterglue", "xfeat", "xfeat_glue"),
         ("aliked-lightglue", "aliked", "aliked_glue"),
         ("disk-lightglue", "disk", "disk_glue"),
+        ("keynet-hardnet", "keynet", "keynet_glue"),
     ],
 )
 def test_learned_matchers_run_on_any_weights_and_sizes(
-    method: str, extractor: str, glue: str, eye: ImagePair, untrained: dict[str, Path]
+    method: str,
+    extractor: str,
+    glue: str,
+    eye: ImagePair,
+    untrained: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(untrained["disk"].parent))
     spec = f"{method}:weights={untrained[extractor]}:keypoints=64:size=128"
     made = METHODS.create(spec + (f":matcher_weights={untrained[glue]}" if glue else ""))
     made.prepare("cpu")

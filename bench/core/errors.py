@@ -102,7 +102,16 @@ class Declined(ImedbenchError):
 
 
 class ProgramFault(Exception):
-    """A method's own program failed, ended or broke the protocol; stored as ``crash``."""
+    """A method's own program failed, ended or broke the protocol; stored as ``crash``.
+
+    Args:
+        reason: on one line.
+        trace: where in the program, if it says.
+    """
+
+    def __init__(self, reason: str, trace: str = "") -> None:
+        super().__init__(reason)
+        self.trace = trace
 
 
 class ConfigDrift(BadInput):

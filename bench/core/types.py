@@ -195,6 +195,7 @@ class MethodInfo:
         batch_size: by device, how many pairs its ``register_batch`` takes at once where it gains.
         package: name and version of the package the method comes in; found out if left out.
         environment: what the method runs in, where that is a program or a Python of its own.
+        extra: what brings it where the base install does not: an extra, a package of weights.
     """
 
     name: str
@@ -212,6 +213,7 @@ class MethodInfo:
     package: str = ""
     environment: str = ""
     batch_size: Mapping[str, int] = field(default_factory=dict)
+    extra: str = ""
 
 
 @runtime_checkable

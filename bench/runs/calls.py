@@ -16,7 +16,7 @@ from imedbench.core.stages import Clock, WallClock, collect_stages
 from imedbench.core.text import as_text
 from imedbench.core.transforms import Transform
 from imedbench.core.types import Diagnostics, Image, Matches, Method, Outcome, Registration
-from imedbench.runs.plugin_source import describe, write_trace
+from imedbench.runs.plugin_source import MAX_TRACE, describe, write_trace
 from imedbench.runs.validity import check_transform, own_kind
 
 TRACEBACK = "traceback"  # name of the detail that holds a crash's
@@ -111,7 +111,8 @@ def failed_call(error: BaseException, doing: str = "") -> CallResult:
     if isinstance(error, Declined):
         return CallResult(Outcome.SKIPPED, as_text(error))
     if isinstance(error, ProgramFault):  # which of our lines noticed it says nothing
-        return CallResult(Outcome.CRASH, as_text(error))
+        trace = {TRACEBACK: error.trace[-MAX_TRACE:]} if error.trace else {}
+        return CallResult(Outcome.CRASH, as_text(error), details=dict(trace))
     outcome = Outcome.OUT_OF_MEMORY if _lacks_memory(error) else Outcome.CRASH
     reason = as_text(f"{doing} {describe(error)}" if doing else describe(error))
     return CallResult(outcome, reason, details={TRACEBACK: write_trace(error)})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Points
+from imedbench.core.diagnostics import are_point_rows
 from imedbench.core.errors import ContractError, ProgramFault
-from imedbench.core.stages import add_stage
+from imedbench.core.stages import add_stage, stage
 from imedbench.core.transforms import Affine, DenseField, Homography, Transform
 from imedbench.core.types import Diagnostics, Image, Matches, Registration
 
@@ -20,10 +23,15 @@ _MATCHES = ("matches_moving", "matches_fixed", "matches_inliers")
 _PICTURE = "picture_"
 
 Arrays = Mapping[str, NDArray[Any]]
+Estimate = Callable[[Points, Points], Registration]
 
 
 def read_answer(
-    reply: Mapping[str, Any], arrays: Arrays, fixed: Image, moving: Image
+    reply: Mapping[str, Any],
+    arrays: Arrays,
+    fixed: Image,
+    moving: Image,
+    estimate: Estimate | None = None,
 ) -> Registration:
     """Read what a program found; its stages are told to whoever collects them.
 
@@ -32,14 +40,20 @@ def read_answer(
         arrays: that came with it.
         fixed: the image whose frame is kept.
         moving: the image that was aligned to it.
+        estimate: fits a transform to moving and fixed points, where a program leaves that to us.
 
     Raises:
         ProgramFault: for anything that the protocol does not allow, with what it should be.
     """
     try:
-        _check_names(reply, arrays)
+        found = _check_names(reply, arrays)
         for name, milliseconds in dict(reply.get("stages", {})).items():
             add_stage(str(name), float(milliseconds))
+        if not found and estimate is not None:
+            return _estimated(reply, arrays, estimate)
+        if len(found) != 1:
+            wanted = f"exactly one of {FORWARD}, {BACKWARD} and {REFUSAL}"
+            raise ValueError(f"it must hold {wanted}, it holds {' and '.join(found) or 'none'}")
         diagnostics = _diagnostics(reply, arrays)
         if REFUSAL in reply:
             return Registration(None, str(reply[REFUSAL]), _confidence(reply), diagnostics)
@@ -49,7 +63,8 @@ def read_answer(
         raise ProgramFault(f"the program's answer cannot be used: {error}") from error
 
 
-def _check_names(reply: Mapping[str, Any], arrays: Arrays) -> None:
+def _check_names(reply: Mapping[str, Any], arrays: Arrays) -> list[str]:
+    """Which of the answers proper it holds; anything unheard of is a mistake."""
     if reply["type"] != "answer":
         raise ValueError(f"it is of the type {reply['type']!r}, not 'answer'")
     known = {FORWARD, BACKWARD, *_MATCHES}
@@ -57,10 +72,7 @@ def _check_names(reply: Mapping[str, Any], arrays: Arrays) -> None:
     strange += [n for n in arrays if n not in known and not n.startswith(_PICTURE)]
     if strange:
         raise ValueError(f"the protocol has no {', '.join(map(repr, strange))}")
-    found = [name for name in (FORWARD, BACKWARD, REFUSAL) if name in reply or name in arrays]
-    if len(found) != 1:
-        wanted = f"exactly one of {FORWARD}, {BACKWARD} and {REFUSAL}"
-        raise ValueError(f"it must hold {wanted}, it holds {' and '.join(found) or 'none'}")
+    return [name for name in (FORWARD, BACKWARD, REFUSAL) if name in reply or name in arrays]
 
 
 def _transform(found: Mapping[str, Any], fixed: Image, moving: Image) -> Transform:
@@ -80,6 +92,20 @@ def _transform(found: Mapping[str, Any], fixed: Image, moving: Image) -> Transfo
         f"{name} must be 3×3, or H×W×2 with the size of the {frame} image,"
         f" {grid.shape[0]}×{grid.shape[1]}×2; it is {'×'.join(map(str, given.shape)) or 'a number'}"
     )
+
+
+def _estimated(reply: Mapping[str, Any], arrays: Arrays, estimate: Estimate) -> Registration:
+    """What our own robust estimate makes of a program's matches."""
+    try:
+        points = [np.asarray(arrays[name], np.float64) for name in _MATCHES[:2]]
+    except KeyError as missing:
+        raise ValueError(f"it holds neither an answer nor {missing}") from None
+    if not are_point_rows(*points):
+        raise ValueError("matches must be two N×2 arrays of equal length")
+    with stage("estimate"):
+        found = estimate(*points)
+    values = {**found.diagnostics.values, **dict(reply.get("values", {}))}
+    return replace(found, diagnostics=replace(found.diagnostics, values=values))
 
 
 def _confidence(reply: Mapping[str, Any]) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from imedbench.core.errors import BadInput
 from imedbench.core.options import PluginSpec
+from imedbench.core.programs.answers import Estimate
 from imedbench.core.programs.method import ProgramMethod
 from imedbench.core.programs.programs import Command, Program, PythonFile
 from imedbench.core.registry import METHODS
@@ -19,7 +20,11 @@ OptionsFunction = Callable[..., Mapping[str, Any] | None]
 
 
 def register_program(
-    info: MethodInfo, *, command: Sequence[str] = (), file: str = ""
+    info: MethodInfo,
+    *,
+    command: Sequence[str] = (),
+    file: str = "",
+    estimate: Estimate | None = None,
 ) -> Callable[[OptionsFunction], OptionsFunction]:
     """Make a program a method, by decorating a function whose keyword arguments are its options.
 
@@ -32,6 +37,8 @@ def register_program(
             beside the decorated function's file get their paths.
         file: in place of a command, a Python file beside it with a function ``register``; it runs
             in the environment that its script metadata describes.
+        estimate: fits a transform to the moving and fixed points of matches, for a program that
+            leaves this to imedbench.
 
     Raises:
         ValueError: when both or neither of command and file are given, or the name is taken.
@@ -55,10 +62,11 @@ def register_program(
         def build(**options: Any) -> ProgramMethod:
             sent = function(**options)
             whole = {**_defaults(function), **options}
-            return ProgramMethod(info, program, whole if sent is None else sent)
+            return ProgramMethod(info, program, whole if sent is None else sent, estimate)
 
         functools.update_wrapper(build, function)
         build.program = program  # type: ignore[attr-defined]
+        build.declared = info  # type: ignore[attr-defined]
         METHODS.register(info.name)(build)
         return function
 

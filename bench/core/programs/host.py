@@ -153,10 +153,11 @@ def main(path: str) -> None:
             else:
                 reply, given = _answer(module, asked, arrays)
         except Exception as error:
-            traceback.print_exc()
+            print(traceback.format_exc(), file=sys.stderr)
             lacks_memory = isinstance(error, MemoryError)
             reason = _describe(error, path)
             reply = {"type": "error", "reason": reason, "out_of_memory": lacks_memory}
+            reply["traceback"] = traceback.format_exc()
         write_message(target, {**reply, "number": asked["number"]}, given)
 
 

@@ -101,7 +101,9 @@ class Link:
             raise self._fault(f"did not answer what it was asked ({asked}): {reply}")
         if reply["type"] == "error":
             reason = as_text(reply.get("reason", "the program gives no reason"))
-            raise MemoryError(reason) if reply.get("out_of_memory") else ProgramFault(reason)
+            if reply.get("out_of_memory"):
+                raise MemoryError(reason)
+            raise ProgramFault(reason, str(reply.get("traceback", "")))
         return message
 
     @property

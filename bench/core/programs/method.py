@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from imedbench.core.programs.answers import read_answer
+from imedbench.core.programs.answers import Estimate, read_answer
 from imedbench.core.programs.link import Link
 from imedbench.core.programs.programs import Program
 from imedbench.core.types import Image, MethodInfo, Registration
@@ -22,11 +22,13 @@ class ProgramMethod:
         info: what the method is; what it runs in is added.
         program: what is asked.
         options: sent to it once, when it is greeted.
+        estimate: fits a transform to matches, for a program that only finds those.
     """
 
     info: MethodInfo
     program: Program
     options: Mapping[str, Any] = field(default_factory=dict)
+    estimate: Estimate | None = None
 
     def __post_init__(self) -> None:
         version = f"{self.info.version} {self.program.identity()}"
@@ -51,7 +53,7 @@ class ProgramMethod:
         reply, arrays = self._link.ask(
             {**header, **facts}, {name: image.pixels for name, image in images.items()}
         )
-        found = read_answer(reply, arrays, fixed, moving)
+        found = read_answer(reply, arrays, fixed, moving, self.estimate)
         shown = found.diagnostics
         values = {**self._values, **shown.values}
         return replace(found, diagnostics=replace(shown, values=values))

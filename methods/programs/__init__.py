@@ -1,0 +1,1 @@
+"""What runs in environments of its own: each file is served by a Python that has what it needs."""
