@@ -23,9 +23,9 @@ from imedbench.methods import own_environments
 from imedbench.methods.estimators import registration_from_matches
 
 PROGRAMS = Path(own_environments.__file__).parent / "programs"
-MOVE = Affine.similarity(scale=1.3, rotation_deg=10, shift=(40, -25), centre=(60, 50))
+MOVE = Affine.similarity(scale=1.1, rotation_deg=10, shift=(45, 5), centre=(55, 55))
 FIXED, MOVING = np.zeros((120, 200, 3), np.uint8), np.zeros((150, 100), np.uint8)
-PLACES = np.random.default_rng(0).uniform(20, 90, (30, 2))  # moving px
+PLACES = np.random.default_rng(0).uniform(25, 85, (30, 2))  # moving px
 FACTS = {"seed": 1, "fixed": {"modality": "octa"}, "moving": {"modality": "cf"}}
 
 Load = Callable[..., Any]

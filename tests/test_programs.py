@@ -18,7 +18,8 @@ import pytest
 from imedbench.api import Results
 from imedbench.core.registry import METHODS, load_plugin_file
 from imedbench.core.types import Image, Method, Outcome
-from imedbench.runs.calls import CallResult, Task, call_method
+from imedbench.methods.estimators import registration_from_matches
+from imedbench.runs.calls import TRACEBACK, CallResult, Task, call_method
 from imedbench.runs.services import WorkerSettings
 from imedbench.runs.worker import Worker
 
@@ -64,6 +65,19 @@ def test_all_that_a_program_tells_is_kept() -> None:
     assert found.details["seed"] == answer("whole").details["seed"]
 
 
+def test_matches_alone_are_enough_where_the_estimate_is_ours() -> None:
+    method = METHODS.create("acts:act=match")
+    method.estimate = registration_from_matches
+    method.prepare("cpu")
+    found = call_method(method, TASK)
+    assert found.transform is not None, found.reason
+    np.testing.assert_allclose(found.transform.apply([[10, 12]]), [[12, 12]], atol=1e-4)
+    assert (found.details["n_inliers"], found.details["seen"]) == (20, 1)
+    assert "estimate" in found.stages
+    method.estimate = None
+    assert "exactly one of fixed_from_moving" in call_method(method, TASK).reason
+
+
 def test_its_random_numbers_are_those_of_the_seed() -> None:
     method = ready("acts:act=draw")
     first, second, other = (call_method(method, Task(FIXED, MOVING, s)) for s in (7, 7, 8))
@@ -86,6 +100,8 @@ def test_a_failure_has_one_clear_reason(act: str, outcome: Outcome, reason: str)
     assert found.outcome is outcome
     assert reason in found.reason
     assert "\n" not in found.reason
+    if act == "fail":
+        assert 'raise ValueError("a bug' in str(found.details[TRACEBACK])
 
 
 def test_a_program_that_ended_is_started_again() -> None:

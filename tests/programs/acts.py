@@ -40,6 +40,15 @@ def whole(fixed, moving, facts, also):
     }
 
 
+def match(fixed, moving, facts, also):
+    points = np.random.rand(20, 2) * 20
+    return {
+        "matches_moving": points,
+        "matches_fixed": points + np.array([2.0, 0.0]),
+        "values": {"seen": 1},
+    }
+
+
 def dense(fixed, moving, facts, also):
     return np.dstack([np.full(moving.shape[:2], 2.0), np.zeros(moving.shape[:2])])
 
@@ -84,5 +93,5 @@ def eat(fixed, moving, facts, also):
 
 ACTS = {
     f.__name__: f
-    for f in (shift, whole, dense, dense_back, draw, refuse, fail, lack, end, hang, eat)
+    for f in (shift, whole, match, dense, dense_back, draw, refuse, fail, lack, end, hang, eat)
 }
