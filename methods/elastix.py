@@ -35,7 +35,7 @@ class Elastix:
         summary="affine and B-spline on mutual information by stochastic descent (ITKElastix)",
         family="dense",
         paper="Klein, Staring, Murphy, Viergever and Pluim, TMI 29(1), 2010",
-        extra="imedbench[itk]",
+        extra="imedbench[elastix]",
     )
 
     def __init__(
@@ -43,7 +43,7 @@ class Elastix:
     ) -> None:
         self.spacing, self.steps, self.samples = spacing, steps, samples
         if not _is_installed("itk-elastix"):
-            raise Declined("elastix needs one more package: pip install 'imedbench[itk]'")
+            raise Declined("elastix needs one more package: pip install 'imedbench[elastix]'")
         self.info = self.declared
 
     def prepare(self, device: str) -> None:
