@@ -92,7 +92,7 @@ class KeyNetHardNet(_Described):
         detector = KeyNetDetector(
             False, num_features=self.keypoints, ori_module=LAFOrienter(angle_detector=orientation)
         )
-        nets = (detector.model, patches, orientation)
+        nets: tuple[Any, ...] = (detector.model, patches, orientation)
         for net, state in zip(nets, states, strict=True):
             weight_files.fill(net, state.get("state_dict", state))
         descriptor = LAFDescriptor(patches, patch_size=32, grayscale_descriptor=True)
