@@ -186,7 +186,7 @@ def test_a_good_method_has_no_fault_and_the_line_named_is_the_authors(
     assert "LinAlgError" in bad.faults[0].trace
 
 
-@pytest.mark.parametrize("name", ["sift", "phase-correlation", "identity"])
+@pytest.mark.parametrize("name", ["sift", "phase-correlation", "identity", "invert+sift"])
 def test_our_own_methods_keep_to_it(name: str) -> None:
     assert not check_method(name).faults
 

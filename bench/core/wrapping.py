@@ -41,5 +41,5 @@ def wrapped(outer: Callable[..., Any], inner: Callable[..., Any]) -> Callable[..
     build.__annotations__ = {p.name: types[p.name] for p in parameters if p.name in types}
     build.__doc__ = inner.__doc__
     build.__module__ = outer.__module__
-    build.inner = inner  # type: ignore[attr-defined]
+    build.inner, build.outer = inner, outer  # type: ignore[attr-defined]
     return build

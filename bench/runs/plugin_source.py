@@ -23,7 +23,9 @@ _REGISTRIES = (METHODS, METRICS, DATASETS, WRAPPERS, TRANSLATORS)
 
 
 def read_documentation(factory: Any) -> str:
-    """Read all that a class with its bases, or a function, says of itself."""
+    """Read all that a class with its bases, a function, or a wrapper with its two parts says."""
+    if hasattr(factory, "outer"):
+        return read_documentation(factory.outer) + read_documentation(factory.inner)
     classes = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
     docs = [getattr(part, "__doc__", "") or "" for part in classes if part is not object]
     return "\n".join([*docs, getattr(getattr(factory, "__init__", None), "__doc__", "") or ""])
