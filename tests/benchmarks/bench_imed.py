@@ -16,8 +16,9 @@ from imedbench.datasets.synthetic.pairs import make_pair
 from imedbench.methods.imed.lines import Lines, build_targets, trace_lines
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.imed.pairing import find_pairs
+from imedbench.methods.imed.refine import HOMOGRAPHY, Fit, converge
 from imedbench.methods.imed.search import SearchRange, search
-from imedbench.methods.vessel_maps import oriented_map, working_image
+from imedbench.methods.vessel_maps import Segmenter, oriented_map, working_image
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +68,17 @@ def test_vessel_map(benchmark: BenchmarkFixture, pair: ImagePair) -> None:
 def test_pairing_of_sixteen_poses(benchmark: BenchmarkFixture, lines: Lines) -> None:
     targets = build_targets(lines)
     benchmark(find_pairs, targets, targets, np.tile(np.eye(3), (16, 1, 1)), 500)
+
+
+def test_converging_from_half_a_pixel(benchmark: BenchmarkFixture, lines: Lines) -> None:
+    targets = build_targets(lines)
+    start = Fit.of(np.array([[[1, 0, 0.5], [0, 1, -0.5], [0, 0, 1]]]), lines.shape)
+    benchmark.pedantic(converge, (targets, targets, start, HOMOGRAPHY), rounds=10)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_network(benchmark: BenchmarkFixture, pair: ImagePair, runtime: str) -> None:
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="needs the extra `fast` (openvino)")
+    segment = Segmenter("unet", runtime=runtime)  # type: ignore[arg-type]
+    benchmark.pedantic(segment.probability, (working_image(pair.fixed, 1.0),), rounds=10)
