@@ -18,7 +18,13 @@ import pytest
 from hypothesis import settings
 
 from imedbench.core.images import write_image
-from imedbench.core.registry import DATASETS, METHODS, METRICS, load_plugin_file
+from imedbench.core.registry import (
+    DATASETS,
+    METHODS,
+    METRICS,
+    PLUGIN_MODULE,
+    load_plugin_file,
+)
 from imedbench.core.types import Image
 
 # Whoever runs the tests may have set how wide tables are; here a pipe has 100 columns.
@@ -77,6 +83,18 @@ def write_manifest() -> WriteManifest:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugin_files_of_one_module() -> Iterator[None]:
+    """Forgets afterwards what plugin files registered: other tests run all metrics there are."""
+    yield
+    for registry in (METHODS, METRICS, DATASETS):
+        for name, factory in registry.loaded().items():
+            if factory.__module__.startswith(PLUGIN_MODULE):
+                del registry._factories[name]
+    for module in [name for name in sys.modules if name.startswith(PLUGIN_MODULE)]:
+        del sys.modules[module]
 
 
 @pytest.fixture

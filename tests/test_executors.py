@@ -146,6 +146,17 @@ def test_a_metric_that_takes_too_much_memory_is_ended() -> None:
     assert reason == "the process took more than 0.3 GiB"
 
 
+def test_a_metric_that_a_worker_does_not_know_costs_its_own_cells() -> None:
+    image = Image(np.zeros((16, 16), np.uint8))
+    case = Case(("nowhere", "folding"), Affine([[1, 0, 2], [0, 1, 0]]))
+    pair = PairCases(ImagePair("p", image, image), "multi-modal", (case,))
+    caller = CellByCell(Execution("in-process").caller(MetricSettings(case.metrics), 100))
+    (value, reason), known, *_ = caller.call(Batch((pair,))).cells
+    assert value is None
+    assert "there is no metric named 'nowhere'" in reason
+    assert known == (0, "")
+
+
 def scores(run: Path) -> dict[tuple[str, str], Score]:
     store = Store(run)
     pairs = {row.key: row.pair_id for row in store.predictions(transforms=False)}

@@ -33,6 +33,7 @@ from imedbench.core.options import PluginSpec, bind_options
 from imedbench.core.text import as_text
 from imedbench.core.wrapping import wrapped
 
+PLUGIN_MODULE = "imedbench_plugin_"  # begins the names of modules that are plugin files
 INTERACTIVE = "__main__"  # the module of a script, and of all that is typed into a notebook
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -172,7 +173,7 @@ def load_plugin_file(path: Path) -> None:
     """
     path = path.resolve()
     # The same name in every process, so that what the plugin defines can be sent between them.
-    name = f"imedbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{PLUGIN_MODULE}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)

@@ -22,7 +22,7 @@ import cloudpickle
 from imedbench.core.errors import BadInput
 from imedbench.core.methods import register_method
 from imedbench.core.options import PluginSpec
-from imedbench.core.registry import INTERACTIVE, METHODS
+from imedbench.core.registry import INTERACTIVE, METHODS, PLUGIN_MODULE
 from imedbench.core.text import as_text
 from imedbench.core.types import Method, MethodInfo
 from imedbench.runs.files import slug, write_atomically
@@ -54,7 +54,7 @@ def hand_over(method: Any, folder: Path) -> tuple[str, Path | None]:
     spec = PluginSpec.parse(method if isinstance(method, str) else _register(method))
     name = spec.name.rpartition("+")[2]
     factory = METHODS.factory(name)
-    if METHODS.is_installed(name) or factory.__module__.startswith("imedbench_plugin_"):
+    if METHODS.is_installed(name) or factory.__module__.startswith(PLUGIN_MODULE):
         return str(spec), None
     try:
         content, digest = _content(factory), _digest(factory)

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from imedbench.core.arrays import plain
-from imedbench.core.metrics import Metric, PairViews, RegisteredPair, VesselReader
+from imedbench.core.errors import ImedbenchError
+from imedbench.core.metrics import Metric, MetricInfo, PairViews, RegisteredPair, VesselReader
 from imedbench.core.randomness import seed_everything
 from imedbench.core.registry import METRICS, load_plugin_file
 from imedbench.core.text import as_text
@@ -124,12 +125,25 @@ class MetricSettings:
 
         for plugin in self.plugins:
             load_plugin_file(plugin)
-        metrics = {name: METRICS.create(name) for name in self.metrics}
+        metrics = {name: _made(name) for name in self.metrics}
         return partial(_score, metrics, reference_vessels)
 
     def lost(self, cause: CallResult, beats: int) -> Scored:
         """Say which cell the worker was at."""
         return Scored([], cause.reason, beats)
+
+
+def _made(name: str) -> Metric:
+    """Build a metric, or what says for each of its cells why it cannot be built here."""
+    try:
+        metric: Metric = METRICS.create(name)
+    except ImedbenchError as error:
+        return Metric(MetricInfo(name, "cannot be built"), partial(_raise, error))
+    return metric
+
+
+def _raise(error: ImedbenchError, case: RegisteredPair) -> float:
+    raise error
 
 
 class CellByCell:

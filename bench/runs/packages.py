@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from imedbench.core.registry import INTERACTIVE
+from imedbench.core.registry import INTERACTIVE, PLUGIN_MODULE
 from imedbench.core.types import MethodInfo
 
 
@@ -72,7 +72,7 @@ def packages_of(factory: Callable[..., Any]) -> tuple[str, ...]:
     inner = getattr(factory, "inner", None)
     top = module.__name__.partition(".")[0]
     owners = metadata.packages_distributions()
-    own = [] if top.startswith("imedbench_plugin_") else owners.get(top, [])
+    own = [] if top.startswith(PLUGIN_MODULE) else owners.get(top, [])
     names = {name for file in plugin_files(module) for name in _imported_names(file)}
     imported = sorted({package for name in names for package in owners.get(name, [])} - {*own})
     return (*own[:1], *imported, *(packages_of(inner) if inner else ()))
@@ -93,7 +93,7 @@ def _imported_names(file: Path) -> Iterator[str]:
 def with_package(info: MethodInfo, factory: Callable[..., Any]) -> MethodInfo:
     """Add what a method does not say itself: the package it comes in, and that one's licence."""
     module = sys.modules[factory.__module__]
-    if module.__name__.startswith("imedbench_plugin_") or module.__name__ == INTERACTIVE:
+    if module.__name__.startswith(PLUGIN_MODULE) or module.__name__ == INTERACTIVE:
         file = Path(str(getattr(module, "__file__", "notebook")))
         return replace(info, package=info.package or file.name)
     package = next(iter(packages_of(factory)), "")

@@ -13,6 +13,7 @@ from imedbench.core.registry import (
     INTERACTIVE,
     METHODS,
     METRICS,
+    PLUGIN_MODULE,
     TRANSLATORS,
     WRAPPERS,
 )
@@ -47,7 +48,7 @@ def find_own_line(error: BaseException) -> FrameSummary | None:
         line
         for line, (frame, _) in zip(lines, frames, strict=True)
         if (home := _home(str(frame.f_globals.get("__name__")))) in homes
-        or home.startswith("imedbench_plugin_")
+        or home.startswith(PLUGIN_MODULE)
     ]
     return next(reversed(own or lines), None)
 

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -290,7 +291,13 @@ def raising(error: BaseException) -> Callable[..., None]:
 
 
 def killing(number: int) -> Callable[..., None]:
-    return lambda *_: os.kill(os.getpid(), number)
+    def kill(*_: object) -> None:
+        # Whoever started the tests may ignore hang-ups; SIGKILL and SIGSTOP cannot be ignored.
+        with suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    return kill
 
 
 def ignore_term(*_: object) -> None:
