@@ -46,7 +46,7 @@ def texture(seed: int, shape: tuple[int, ...] = (SIZE, SIZE)) -> np.ndarray:
     return cv2.normalize(smooth, None, 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def troublesome() -> Path:
     """A plugin file whose methods act as the fixed image's modality says."""
     path = Path(__file__).parent / "plugins" / "troublesome.py"
