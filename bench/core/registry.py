@@ -1,4 +1,4 @@
-"""One registry class, and the the registries built on it: methods, metrics, data sets and more.
+"""One registry class, and the registries built on it: methods, metrics, data sets and more.
 
 A plugin is a class or function registered under a name by a decorator. It comes in by an entry
 point (group ``imedbench.methods``, ``imedbench.metrics`` or ``imedbench.datasets``) whose name is
