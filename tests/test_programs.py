@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import shutil
 import subprocess
@@ -91,7 +92,8 @@ def test_its_random_numbers_are_those_of_the_seed() -> None:
         ("refuse", Outcome.NO_TRANSFORM, "nothing to be seen"),
         ("fail", Outcome.CRASH, "ValueError: a bug in two lines at acts.py:"),
         ("lack", Outcome.OUT_OF_MEMORY, "too many pixels"),
-        ("end", Outcome.CRASH, "acts.py ended (exit 3) before it answered; it printed:"),
+        ("end", Outcome.CRASH, "acts.py ended (exit 3) before it answered; it printed: prepared"),
+        ("end", Outcome.CRASH, "a word on stdout harms nobody last words"),
         ("strange", Outcome.CRASH, "the protocol has no 'answer'"),
     ],
 )
@@ -108,6 +110,18 @@ def test_a_program_that_ended_is_started_again() -> None:
     method = ready("acts:act=end")
     for _ in range(2):
         assert "exit 3" in call_method(method, TASK).reason
+
+
+def test_a_program_ends_with_its_method_when_all_it_printed_is_passed_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    method = ready("acts:act=shift")
+    assert call_method(method, TASK).outcome is Outcome.OK
+    started = psutil.Process(method._link._process.pid)  # type: ignore[attr-defined]
+    del method
+    gc.collect()
+    assert not started.is_running()
+    assert capfd.readouterr().err == "prepared on cpu\na word on stdout harms nobody\n"
 
 
 # Programs that break the protocol, each a line of Python that answers hello first.

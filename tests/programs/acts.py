@@ -1,7 +1,6 @@
 """A program that does what it is told; it knows nothing of imedbench."""
 
 import os
-import sys
 import time
 
 import numpy as np
@@ -75,8 +74,7 @@ def lack(fixed, moving, facts, also):
 
 
 def end(fixed, moving, facts, also):
-    print("last words", file=sys.stderr)
-    sys.stderr.flush()
+    print("last words")
     os._exit(3)
 
 

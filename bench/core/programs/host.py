@@ -162,9 +162,13 @@ def main(path: str) -> None:
 
 
 def _take_stdout() -> IO[bytes]:
-    """Keep stdout for messages: what the file or a library prints goes to stderr from here on."""
+    """Keep stdout for messages: what the file or a library prints goes to stderr from here on.
+
+    Line by line, so that a sudden end loses none of it.
+    """
     kept = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)
     return kept
 
 

@@ -45,11 +45,14 @@ class Link:
             )
         except OSError as error:
             raise Declined(f"{command[0]}: cannot be started ({error.strerror})") from error
-        self.close = weakref.finalize(self, _end, self._process)
         self._number = 0
         self._said = bytearray()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        # The thread must not know the link, or nothing would ever be the last to let go of it.
+        self._listener = threading.Thread(
+            target=_listen, args=(self._process.stderr, self._said), daemon=True
+        )
         self._listener.start()
+        self.close = weakref.finalize(self, _end, self._process, self._listener)
 
     @property
     def is_open(self) -> bool:
@@ -116,15 +119,6 @@ class Link:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def _listen(self) -> None:
-        """Pass on what the program prints to stderr, and keep the end of it."""
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._said = (self._said + line)[-_SHOWN:]
-            with suppress(OSError, ValueError):
-                sys.stderr.write(line.decode(errors="replace"))
-                sys.stderr.flush()
-
     def _fault(self, what: str) -> ProgramFault:
         self.close()
         return ProgramFault(f"the program {self._name} {as_text(what)}")
@@ -151,6 +145,16 @@ class Link:
         return self._fault(f"{cause} before it answered{words}")
 
 
+def _listen(stderr: IO[bytes], said: bytearray) -> None:
+    """Pass on what a program prints to stderr, and keep the end of it."""
+    for line in stderr:
+        said += line
+        del said[:-_SHOWN]
+        with suppress(OSError, ValueError):
+            sys.stderr.write(line.decode(errors="replace"))
+            sys.stderr.flush()
+
+
 def _cause(code: int) -> str:
     if code >= 0:
         return f"exit {code}"
@@ -159,8 +163,8 @@ def _cause(code: int) -> str:
     return f"signal {-code}"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a program with all that it started."""
+def _end(process: subprocess.Popen[bytes], listener: threading.Thread) -> None:
+    """End a program with all that it started, and pass on its last words."""
     import psutil
 
     with suppress(psutil.Error):
@@ -172,3 +176,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     with suppress(OSError):  # what it did not take is lost
         process.stdin.close()
+    if listener is not threading.current_thread():  # which may be the one to collect the link
+        listener.join(_WAIT_S)
