@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from imedbench.core.errors import BadInput
 from imedbench.reports.charts import colours, split_charts
 from imedbench.reports.figures import draw_chart
 from imedbench.reports.formats import render, tex
-from imedbench.reports.report import make_folder, report_content
+from imedbench.reports.report import report_content
+from imedbench.runs.output import claim
 
 SCHEMA = 1  # raise it when a column changes its name or meaning
 _ROW_COLUMNS = ("key", "stages")  # of the run's own book-keeping, not exported
@@ -28,7 +30,9 @@ _SUMMARY_COLUMNS = [
 ]
 
 
-def export(run: Run, folder: Path, kind: str, figures: str | None, bibtex: bool) -> list[Path]:
+def export(
+    run: Run, folder: Path, kind: str, figures: str | None, bibtex: bool, *, force: bool = False
+) -> list[Path]:
     """Write the rows, summaries and figures of a run.
 
     Args:
@@ -37,39 +41,43 @@ def export(run: Run, folder: Path, kind: str, figures: str | None, bibtex: bool)
         kind: ``csv``, ``parquet``, ``json``, ``latex`` or ``md``.
         figures: ``pdf``, ``svg`` or ``png`` for charts at 300 dpi; None for none.
         bibtex: whether to write the sources of methods and data set.
+        force: whether files that are no earlier export are replaced.
 
     Raises:
-        BadInput: when the folder cannot be made, or parquet's library is not installed.
+        BadInput: when the folder cannot be made or holds such files, or parquet's library is not
+            installed.
     """
-    make_folder(folder)
     table = run.table()
     content = report_content(run, table)
-    rows = table.drop(columns=list(_ROW_COLUMNS))
-    lines = _summary(content["splits"], content["ranks"])
-    summary = pd.DataFrame(lines, columns=_SUMMARY_COLUMNS)
-    summary = summary.astype({"n": "Int64", "n_groups": "Int64"})
-    if kind == "json":
-        written = [_json(folder / "results.json", run, rows, summary)]
-    elif kind in ("latex", "md"):
-        name = {"latex": "table.tex", "md": "table.md"}[kind]
-        (folder / name).write_text(render(f"{name}.j2", **content), encoding="utf-8")
-        written = [folder / name]
-    else:
-        written = [
-            _frame(frame, folder / f"{name}.{kind}")
-            for name, frame in (("rows", rows), ("summary", summary))
-        ]
+    files = _tables(run, table, content, kind)
     if figures:
         colour = colours(list(content["methods"]))
         for split in content["splits"]:
             part = table[table["split"] == split.split]
             for chart in split_charts(part, split, colour):
-                written.append(folder / f"{split.split}-{chart.name}.{figures}")
-                draw_chart(chart, written[-1], dpi=300)
+                files[f"{split.split}-{chart.name}.{figures}"] = partial(draw_chart, chart, dpi=300)
     if bibtex:
-        written.append(folder / "sources.bib")
-        written[-1].write_text(_bibtex(run), encoding="utf-8")
-    return written
+        files["sources.bib"] = partial(_text, _bibtex(run))
+    claim(folder, files, [run.folder], force=force)
+    for name, write in files.items():
+        write(folder / name)
+    return [folder / name for name in files]
+
+
+def _tables(
+    run: Run, table: pd.DataFrame, content: dict[str, Any], kind: str
+) -> dict[str, Callable[[Path], None]]:
+    """What writes each file of a kind, by its name."""
+    rows = table.drop(columns=list(_ROW_COLUMNS))
+    lines = _summary(content["splits"], content["ranks"])
+    summary = pd.DataFrame(lines, columns=_SUMMARY_COLUMNS)
+    summary = summary.astype({"n": "Int64", "n_groups": "Int64"})
+    if kind == "json":
+        return {"results.json": partial(_json, run, rows, summary)}
+    if kind in ("latex", "md"):
+        name = {"latex": "table.tex", "md": "table.md"}[kind]
+        return {name: partial(_text, render(f"{name}.j2", **content))}
+    return {f"rows.{kind}": partial(_frame, rows), f"summary.{kind}": partial(_frame, summary)}
 
 
 def _summary(splits: list[SplitResult], ranks: dict[str, RankTable]) -> Iterator[dict[str, Any]]:
@@ -98,19 +106,22 @@ def _method_lines(row: MethodSummary) -> Iterator[dict[str, Any]]:
         yield base | facts | limits | {"mean_ok": row.means_ok.get(name)}
 
 
-def _frame(frame: pd.DataFrame, path: Path) -> Path:
+def _text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _frame(frame: pd.DataFrame, path: Path) -> None:
     frame = frame.assign(schema=SCHEMA)
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
-        return path
+        return
     try:
         frame.to_parquet(path, index=False)
     except ImportError:
         raise BadInput("parquet needs pyarrow: pip install 'imedbench[parquet]'") from None
-    return path
 
 
-def _json(path: Path, run: Run, rows: pd.DataFrame, summary: pd.DataFrame) -> Path:
+def _json(run: Run, rows: pd.DataFrame, summary: pd.DataFrame, path: Path) -> None:
     content = {
         "schema": SCHEMA,
         "dataset": run.dataset.info.name,
@@ -121,7 +132,6 @@ def _json(path: Path, run: Run, rows: pd.DataFrame, summary: pd.DataFrame) -> Pa
     }
     # What is not finite becomes null.
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1))
-    return path
 
 
 def _bibtex(run: Run) -> str:

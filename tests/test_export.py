@@ -54,18 +54,14 @@ def held(name: str, text: str) -> None:
 def test_tables_are_what_they_were(cli: Cli, finished: Path, folder: Path, kind: str) -> None:
     ended = cli("export", finished, "--format", kind, "--out", folder / kind, "--bibtex")
     assert ended.code == 0, ended.err
-    for path in (folder / kind).iterdir():
+    for path in (folder / kind).glob("[!.]*"):
         text = path.read_text(encoding="utf-8").replace(f"imedbench {__version__}", "imedbench N")
         held(path.name, re.sub(r"\d+\.\d{6,}", lambda m: f"{float(m[0]):.4g}", text))
 
 
 @pytest.mark.parametrize("name", ["rows", "summary"])
-def test_the_documented_columns_are_the_ones_written(
-    cli: Cli, finished: Path, folder: Path, name: str
-) -> None:
-    ended = cli("export", finished, "--out", folder / "documented")
-    assert ended.code == 0, ended.err
-    written = pd.read_csv(folder / "documented" / f"{name}.csv").columns
+def test_the_documented_columns_are_the_ones_written(name: str) -> None:
+    written = pd.read_csv(SNAPSHOTS / f"{name}.csv").columns
     text = (Path(__file__).parents[1] / "docs" / "reference" / "exports.md").read_text(
         encoding="utf-8"
     )
@@ -110,21 +106,19 @@ def test_charts_are_files_for_a_paper(cli: Cli, finished: Path, folder: Path, ki
         assert read_image(out / "multi-modal-cumulative.png").size[0] == 1920
 
 
-@pytest.mark.parametrize("name", ["rows", "summary"])
-def test_parquet_holds_what_the_csv_holds(
-    cli: Cli, finished: Path, folder: Path, name: str
-) -> None:
+def test_parquet_holds_what_the_csv_holds(cli: Cli, finished: Path, folder: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     for kind in ("parquet", "csv"):
-        ended = cli("export", finished, "--format", kind, "--out", folder / f"same-{kind}")
+        ended = cli("export", finished, "--format", kind, "--out", folder / "same")
         assert ended.code == 0, ended.err
-    table = pd.read_parquet(folder / "same-parquet" / f"{name}.parquet")
-    text = pd.read_csv(folder / "same-csv" / f"{name}.csv")
-    assert (table["schema"] == 1).all()
-    assert list(table.columns) == list(text.columns)
-    for column in text:
-        same = zip(table[column], text[column], strict=True)
-        assert all((pd.isna(a) or a == "") if pd.isna(b) else a == b for a, b in same), column
+    for name in ("rows", "summary"):
+        table = pd.read_parquet(folder / "same" / f"{name}.parquet")
+        text = pd.read_csv(folder / "same" / f"{name}.csv")
+        assert (table["schema"] == 1).all()
+        assert list(table.columns) == list(text.columns)
+        for column in text:
+            same = zip(table[column], text[column], strict=True)
+            assert all((pd.isna(a) or a == "") if pd.isna(b) else a == b for a, b in same), column
 
 
 def test_parquet_without_its_library_says_what_it_needs(
@@ -137,3 +131,26 @@ def test_parquet_without_its_library_says_what_it_needs(
     ended = cli("export", finished, "--format", "parquet", "--out", folder / "none")
     assert ended.code == 2
     assert ended.err == "error: parquet needs pyarrow: pip install 'imedbench[parquet]'\n"
+
+
+@pytest.mark.parametrize(("command", "name"), [("report", "report.md"), ("export", "summary.csv")])
+def test_what_was_written_before_is_written_again_and_a_strangers_file_only_by_force(
+    cli: Cli, finished: Path, tmp_path: Path, command: str, name: str
+) -> None:
+    words = (command, finished, "--out", tmp_path)
+    (tmp_path / name).write_text("mine")
+    ended = cli(*words)
+    assert ended.code == 2
+    assert ended.err == f"error: {tmp_path / name}: is there already; --force replaces it\n"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+    assert cli(*words, "--force").code == 0
+    assert cli(*words).code == 0
+    assert "mine" not in (tmp_path / name).read_text()
+
+
+def test_a_sheet_of_pairs_replaces_nothing_either(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("mine")
+    words = ("data", "show", "synthetic:pairs=1:size=64", "--out", tmp_path / "a.png")
+    assert cli(*words).code == 2
+    assert (tmp_path / "a.png").read_text() == "mine"
+    assert cli(*words, "--force").code == 0

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imedbench.cli.options import JsonOption, PluginsOption, load_plugins
+from imedbench.cli.options import ForceOption, JsonOption, PluginsOption, load_plugins
 
 app = typer.Typer(help="Check and look at data sets.", no_args_is_help=True)
 
@@ -156,6 +156,7 @@ def show_command(
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("contact.png"),
     split: Annotated[str, typer.Option(help="multi-modal or single-modal.")] = "multi-modal",
     count: Annotated[int, typer.Option(min=1, help="Pairs to show.")] = 12,
+    force: ForceOption = False,
     plugin: PluginsOption = None,
 ) -> None:
     """Draw the first pairs of a data set on one sheet.
@@ -169,8 +170,10 @@ def show_command(
     from imedbench.core.datasets import open_dataset
     from imedbench.core.images import write_image
     from imedbench.datasets.contact_sheet import contact_sheet
+    from imedbench.runs.output import check_target
 
     load_plugins(plugin)
+    check_target(out, force=force)
     with remarks.status("drawing"):
         sheet = contact_sheet(open_dataset(data), checked_split(split), count=count)
     write_image(out, sheet)

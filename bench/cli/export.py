@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from imedbench.cli.options import DataOption, PluginsOption, RunFolder, load_plugins
+from imedbench.cli.options import DataOption, ForceOption, PluginsOption, RunFolder, load_plugins
 
 
 class Table(StrEnum):
@@ -39,6 +39,7 @@ def export_command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder.", show_default="RUN/export")
     ] = None,
+    force: ForceOption = False,
     data: DataOption = None,
     plugin: PluginsOption = None,
 ) -> None:
@@ -61,6 +62,6 @@ def export_command(
     load_plugins(plugin)
     opened = open_run(run, data)
     drawn = figures.value if figures else None
-    for path in export(opened, out or run / "export", format.value, drawn, bibtex):
+    for path in export(opened, out or run / "export", format.value, drawn, bibtex, force=force):
         output.print(f"wrote {path}", highlight=False, soft_wrap=True)
     end_by(incomplete(opened.table()))

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imedbench.cli.options import DataOption, JsonOption, PluginsOption, load_plugins
+from imedbench.cli.options import (
+    DataOption,
+    ForceOption,
+    JsonOption,
+    PluginsOption,
+    load_plugins,
+)
 
 if TYPE_CHECKING:
     from imedbench.analysis.run import Run
@@ -52,6 +58,7 @@ def report_command(
     out: OutOption = None,
     pair: PairOption = None,
     latency: LatencyOption = True,
+    force: ForceOption = False,
     data: DataOption = None,
     plugin: PluginsOption = None,
     json: JsonOption = False,
@@ -72,6 +79,7 @@ def report_command(
     from imedbench.cli.show import print_json
 
     load_plugins(plugin)
+    _claim(runs, out, format, force=force)
     gaps = ""
     if _is_sweep(runs):
         written = _write_sweep(runs[0], out, format)
@@ -91,6 +99,7 @@ def view_command(
     out: OutOption = None,
     pair: PairOption = None,
     latency: LatencyOption = True,
+    force: ForceOption = False,
     data: DataOption = None,
     plugin: PluginsOption = None,
     browser: Annotated[
@@ -104,6 +113,7 @@ def view_command(
     imedbench view runs/synthetic
     """
     load_plugins(plugin)
+    _claim(runs, out, Format.HTML, force=force)
     if _is_sweep(runs):
         written = _write_sweep(runs[0], out, Format.HTML)
     else:
@@ -138,6 +148,18 @@ def open_together(
         opened = open_run(together, data)
         with closing(opened.store):
             yield opened
+
+
+def _claim(runs: list[Path], out: Path | None, kind: Format, *, force: bool) -> None:
+    """Refuse to write over what is not a page of ours."""
+    from imedbench.runs.output import claim
+
+    if out is None:
+        return
+    page = "sweep" if _is_sweep(runs) else "report"
+    endings = {Format.MARKDOWN: ["md"], Format.HTML: ["html"], Format.BOTH: ["md", "html"]}[kind]
+    names = [f"{page}.{ending}" for ending in endings]
+    claim(out, names, runs, force=force)
 
 
 def _is_sweep(runs: list[Path]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from imedbench.core.errors import BadInput
 from imedbench.runs.files import write_atomically
+
+WRITTEN = ".imedbench"  # names the files of a folder that were written there
 
 
 def check_target(
@@ -38,6 +40,34 @@ def check_target(
         raise BadInput(f"{path}: is a folder; name a file")
     if path.exists() and not force:
         raise BadInput(f"{path}: is there already; --force replaces it")
+
+
+def claim(folder: Path, names: Collection[str], own: Iterable[Path], *, force: bool) -> None:
+    """Make sure that pages and tables may be written into a folder, and remember that they were.
+
+    What was written there before is written again without asking; a stranger's file is not. In a
+    run's own folder every such file is the run's.
+
+    Args:
+        folder: made if it is missing.
+        names: of the files that are written next.
+        own: folders of the runs that they are about.
+        force: whether strangers' files are replaced.
+
+    Raises:
+        BadInput: when one of them must not be written, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
+    if any(folder.resolve().is_relative_to(run.resolve()) for run in own):
+        return
+    record = folder / WRITTEN
+    known = set(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else set()
+    for name in names:
+        check_target(folder / name, force=force or name in known)
+    write_file(record, "\n".join([*sorted(known.union(names)), ""]).encode())
 
 
 def encode_picture(path: Path, pixels: NDArray[Any]) -> bytes:
