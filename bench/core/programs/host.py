@@ -8,6 +8,7 @@ NumPy, and imports nothing of imedbench. What goes over the pipes is described i
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import random
@@ -168,7 +169,8 @@ def _take_stdout() -> IO[bytes]:
     """
     kept = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    sys.stdout.reconfigure(line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     return kept
 
 
