@@ -30,6 +30,9 @@ def method(fixed, moving, *, OPTIONS):
     """
     BODY
 '''
+LOOKS = """sift = METHODS.create("sift")
+    sift.prepare("cpu")
+    return sift.register(fixed, moving)"""
 
 FAULTS = {
     "inverse": ("return Registration(MOTION.inverse())", "the inverse of the right one"),
@@ -89,6 +92,10 @@ FAULTS = {
         "0.31 GiB of memory, more than the 0.25 GiB allowed",
     ),
     "slow": ("import time; time.sleep(0.4); return Registration(MOTION)", "more than the 0.3 s"),
+    "still": (
+        "return Registration(Affine.identity())",
+        "looking: it returns the same transform for differently warped pairs: it does not look at",
+    ),
     "collapse": (
         "return Registration(Affine([[1e-3, 0, 5], [0, 1e-3, 5]]))", "its transform cannot be right"
     ),
@@ -171,10 +178,11 @@ def test_a_class_that_cannot_be_set_up_is_told_why(
 def test_a_good_method_has_no_fault_and_the_line_named_is_the_authors(
     tmp_path: Path, short_lived_plugins: None
 ) -> None:
-    good = FUNCTION.replace("BODY", "return Registration(MOTION)").replace("OPTIONS", "step=1")
+    good = FUNCTION.replace("BODY", LOOKS).replace("OPTIONS", "step=1")
     report = checked(good.replace("NAME", "good"), "good", tmp_path)
     assert not report.faults
     assert any("from the moving image to the fixed one" in text for text in report.passed)
+    assert "its answers depend on what the images show" in report.passed
     inside = "np.linalg.inv(np.zeros((2, 2)))"
     bad = checked(
         FUNCTION.replace("BODY", inside).replace("OPTIONS", "step=1").replace("NAME", "bad"),
@@ -188,7 +196,20 @@ def test_a_good_method_has_no_fault_and_the_line_named_is_the_authors(
 
 @pytest.mark.parametrize("name", ["sift", "phase-correlation", "identity", "invert+sift"])
 def test_our_own_methods_keep_to_it(name: str) -> None:
-    assert not check_method(name).faults
+    report = check_method(name)
+    assert not report.faults
+    is_baseline = any("as its family says: a baseline" in text for text in report.remarks)
+    assert is_baseline == (name == "identity")
+
+
+def test_a_method_that_only_looks_at_sizes_is_told_so(
+    tmp_path: Path, short_lived_plugins: None
+) -> None:
+    middles = "return Registration(Affine([[1, 0, fixed.size[0] - moving.size[0]], [0, 1, 0]]))"
+    text = FUNCTION.replace("BODY", middles).replace("OPTIONS", "step=1")
+    report = checked(text.replace("NAME", "middles"), "middles", tmp_path)
+    assert not report.faults
+    assert any("looks at the sizes of the images, not at what" in text for text in report.remarks)
 
 
 def test_the_command_names_faults_and_ends_with_one(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ class MethodInfo:
     Args:
         name: as typed on the command line.
         summary: one line.
-        family: kind of transform it returns (``homography``, ``similarity``, ``dense`` …).
+        family: kind of transform it returns (``homography``, ``similarity``, ``dense`` …;
+            ``identity`` for a baseline that does not look at the images).
         paper: citation or URL of what it implements.
         code_licence: SPDX name; left out, that of the package the method comes in.
         weights_licence: SPDX name, ``none`` where there are no weights.

@@ -10,7 +10,7 @@ from imedbench.core.arrays import Pixels
 from imedbench.core.errors import Declined
 from imedbench.core.randomness import seed_everything
 from imedbench.core.registry import METHODS
-from imedbench.core.transforms import warp_image
+from imedbench.core.transforms import Affine, warp_image
 from imedbench.core.types import Image, Method, MethodInfo, Outcome, Registration
 from imedbench.runs.calls import judge
 from imedbench.runs.conformance.checker import Checker, Stop
@@ -39,6 +39,10 @@ _HINTS = {  # for who gets as far as here
     "blank images": _NOTHING_TO_FIND,
 }
 
+# Pairs of one size with something to find, each moved or drawn in another way.
+_OF_ONE_SIZE = ("grey images", "colour images", "colour with grey", "mirrored image")
+_STILL = Registration(Affine.identity())
+
 
 def check_method(name: str, limits: Limits | None = None) -> Report:
     """Try a method on small drawn images and known motions.
@@ -65,11 +69,12 @@ class _MethodChecker(Checker[Method]):
         self.check_options()
         self._set_up()
         eye = draw_eye()
-        self._direction(eye)
+        answers = {"known motion": self._direction(eye)}
         for check, fixed, moving in kinds_of_images(eye):
-            self._call(check, fixed, moving)
+            answers[check] = self._call(check, fixed, moving)
             self.report.passes(f"it answers on {check}", check)
-        self._same_answer(eye)
+        answers["mirrored image"] = self._same_answer(eye)
+        self._looks(answers)
         self.check_manners("a call")
 
     def _set_up(self) -> None:
@@ -90,13 +95,13 @@ class _MethodChecker(Checker[Method]):
             )
         report.passes("it is set up and says what it is", "setting up", "info")
 
-    def _direction(self, eye: Pixels) -> None:
+    def _direction(self, eye: Pixels) -> Registration | None:
         """Tell the commonest mistakes, a transform the wrong way round or with swapped axes."""
         moving = Image(warp_image(eye, MOTION, eye.shape), "octa")
         found = self._call("known motion", Image(eye, "octa"), moving)
         if found is None or found.fixed_from_moving is None:
             self.report.remark("it finds nothing on an image and its turned copy")
-            return
+            return None
         mistake, off = name_mistake(found.fixed_from_moving)
         if mistake:
             self.report.fault("direction", f"its transform is {mistake}")
@@ -109,14 +114,39 @@ class _MethodChecker(Checker[Method]):
             self.report.passes(
                 "its transforms point from the moving image to the fixed one", "direction"
             )
+        return found
 
-    def _same_answer(self, eye: Pixels) -> None:
+    def _looks(self, answers: dict[str, Registration | None]) -> None:
+        """Tell a method that gives one transform whatever it is shown."""
+        found = {check: a for check, a in answers.items() if a and a.fixed_from_moving is not None}
+        known = found.get("known motion")
+        others = [found[check] for check in _OF_ONE_SIZE if check in found]
+        if known is None or not others:
+            return
+        if not all(is_same_answer(known, other) for other in others):
+            self.report.passes("its answers depend on what the images show", "looking")
+        elif self.method.info.family == "identity" and is_same_answer(known, _STILL):
+            self.report.remark("it leaves every image where it is, as its family says: a baseline")
+        elif is_same_answer(known, found.get("images of unequal sizes", known)):
+            self.report.fault(
+                "looking",
+                "it returns the same transform for differently warped pairs: it does not look at"
+                " the images; where it finds nothing, return Registration.failed('why')",
+            )
+        else:
+            self.report.remark(
+                "it returns the same transform for all pairs of one size: it looks at the sizes of"
+                " the images, not at what they show"
+            )
+
+    def _same_answer(self, eye: Pixels) -> Registration | None:
+        """Ask again, another pair in between, whose answer is returned."""
         moving = Image(warp_image(eye, MOTION, eye.shape), "octa")
         other = Image(np.ascontiguousarray(eye[:, ::-1]), "octa")
         pair = Image(eye, "octa"), moving
         self._call("repeated call", *pair)
         first, second = (self._call("repeated call", *pair) for _ in range(2))
-        self._call("repeated call", other, moving)
+        between = self._call("repeated call", other, moving)
         third = self._call("repeated call", *pair)
         if not is_same_answer(first, second):
             self.report.fault(
@@ -128,6 +158,7 @@ class _MethodChecker(Checker[Method]):
                 "repeated call", "its answer depends on the pair before: keep no state"
             )
         self.report.passes("it gives one answer, whatever came before", "repeated call")
+        return between
 
     def _call(self, check: str, fixed: Image, moving: Image) -> Registration | None:
         """Call it once, on copies; what it returns if that is a Registration fit to be stored."""
