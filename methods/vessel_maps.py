@@ -21,6 +21,7 @@ from imedbench.core.resize import resize, resizing_matrix
 from imedbench.core.types import Image
 from imedbench.methods import weights
 from imedbench.methods.networks.unet import UNet
+from imedbench.methods.noise import suppress_noise
 from imedbench.methods.vessel import VESSEL_WEIGHTS
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def working_scales(fixed: Image, moving: Image, size: int) -> tuple[float, float
 
 
 def working_image(image: Image, scale: float) -> WorkingImage:
-    """Resize, find the field of view, even out.
+    """Resize, find the field of view, suppress noise, even out.
 
     Args:
         image: any modality.
@@ -84,7 +85,7 @@ def working_image(image: Image, scale: float) -> WorkingImage:
     size = max(round(width * scale), 8), max(round(height * scale), 8)
     pixels = resize(image.pixels, size, enlarge="cubic")
     fov = field_of_view(pixels)
-    bright = normalise(Image(pixels).grey(), fov)
+    bright = normalise(suppress_noise(Image(pixels).grey(), fov), fov)
     return WorkingImage(bright, fov, resizing_matrix(image.size, size))
 
 

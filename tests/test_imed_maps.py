@@ -6,6 +6,7 @@ import pytest
 
 from imedbench.core.types import Image
 from imedbench.methods.imed.lines import trace_lines
+from imedbench.methods.noise import noise_ratio, suppress_noise
 from imedbench.methods.vessel_maps import (
     VesselMap,
     evidence_map,
@@ -110,3 +111,39 @@ def test_working_scales(
 ) -> None:
     images = (Image(np.zeros(shape, np.uint8)) for shape in (fixed, moving))
     assert working_scales(*images, 512) == pytest.approx(expected)
+
+
+def noisy(sigma: float, amplitude: float = 20.0, size: int = 256) -> np.ndarray:
+    """Waves as wide as vessels under noise, uint8."""
+    wave = amplitude * np.sin(2 * np.pi * np.arange(size) / 16)
+    noise = np.random.default_rng(0).normal(0, sigma, (size, size))
+    return np.rint(128 + wave + noise).astype(np.uint8)
+
+
+def test_the_noise_is_measured_beside_what_is_as_wide_as_a_vessel() -> None:
+    # What both boxes leave of a wave of 16 px, and its deviation of 20 / √2.
+    kept = [np.sin(box * np.pi / 16) / (box * np.sin(np.pi / 16)) for box in (5, 15)]
+    for sigma in (2.0, 5.0):
+        image = noisy(sigma)
+        in_band = np.sqrt((20 * (kept[0] - kept[1])) ** 2 / 2 + (sigma / 5) ** 2)
+        assert noise_ratio(image, inside(image)) == pytest.approx(sigma / in_band, rel=0.06)
+
+
+def test_only_an_image_whose_noise_outweighs_its_vessels_is_blurred() -> None:
+    clear, faint = noisy(2.0), noisy(12.0, amplitude=4.0)
+    assert suppress_noise(clear, inside(clear)) is clear
+    blurred = suppress_noise(faint, inside(faint))
+    assert blurred.std() < 0.5 * faint.std()
+    blank = np.full((64, 64), 120, np.uint8)
+    assert suppress_noise(blank, inside(blank)) is blank
+    assert suppress_noise(blank, np.zeros((64, 64), bool)) is blank
+
+
+def test_a_little_more_noise_blurs_only_a_little_more() -> None:
+    blurs = []
+    for sigma in np.arange(6.0, 14.0, 0.5):
+        image = noisy(sigma)
+        blurs.append(float(np.std(suppress_noise(image, inside(image))) / image.std()))
+    assert blurs[0] == 1.0
+    assert blurs[-1] < 0.97
+    assert np.abs(np.diff(blurs)).max() < 0.05

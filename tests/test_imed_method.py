@@ -121,6 +121,15 @@ def test_the_eye_of_another_is_refused(method: Imed) -> None:
         assert "no pose is convincing" in answer.reason
 
 
+def test_a_faint_image_under_noise_is_answered(method: Imed) -> None:
+    pair = make_pair(4, "imed", size=SIZE)
+    grey = pair.fixed.pixels
+    noise = np.random.default_rng(4).normal(0, 8, grey.shape)
+    faint = np.clip((grey - grey.mean()) * 0.35 + grey.mean() + noise, 0, 255).astype(np.uint8)
+    answer = method.register(Image(faint), pair.moving)
+    assert error(answer, pair) < 0.7
+
+
 def test_an_image_without_vessels_is_refused(method: Imed) -> None:
     pair = make_pair(3, "easy", size=SIZE)
     blank = Image(np.full((SIZE, SIZE), 120, np.uint8))

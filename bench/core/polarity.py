@@ -50,11 +50,11 @@ def field_of_view(image: Pixels) -> Mask:
     return mask if mask.mean() > 0.1 else np.ones_like(mask)
 
 
-def normalise(grey: Pixels, fov: Mask, *, dark_vessels: bool | None = None) -> Plane:
+def normalise(grey: Pixels | Plane, fov: Mask, *, dark_vessels: bool | None = None) -> Plane:
     """Even out light and contrast and make vessels bright.
 
     Args:
-        grey: uint8 H×W.
+        grey: H×W in [0, 255].
         fov: bool H×W, where the image shows retina.
         dark_vessels: the polarity, where it is known; read off the image by default.
 
@@ -68,11 +68,11 @@ def normalise(grey: Pixels, fov: Mask, *, dark_vessels: bool | None = None) -> P
     return 1 - even if dark_vessels else even
 
 
-def flatten(grey: Pixels, fov: Mask, *, reach: float = 0.05) -> Plane:
+def flatten(grey: Pixels | Plane, fov: Mask, *, reach: float = 0.05) -> Plane:
     """Even out light and contrast, and leave the polarity.
 
     Args:
-        grey: uint8 H×W.
+        grey: H×W in [0, 255].
         fov: bool H×W.
         reach: radius of the neighbourhood, as a share of the longer side; the wider, the more of
             the macula's shading stays.
@@ -98,11 +98,11 @@ def stretch(grey: Pixels, fov: Mask) -> Plane:
     return np.clip(grey / np.float32(top), 0, 1, dtype=np.float32)
 
 
-def has_dark_vessels(grey: Pixels, fov: Mask) -> bool:
+def has_dark_vessels(grey: Pixels | Plane, fov: Mask) -> bool:
     """Tell whether the thin structures of an image are rather dark than bright.
 
     Args:
-        grey: uint8 H×W.
+        grey: H×W in [0, 255].
         fov: bool H×W.
 
     Returns:

@@ -4,7 +4,8 @@ Run as a script; nothing here is collected by pytest::
 
     python tests/tools/stress_imed.py --data DATA --method imed --sets warps quarter --n 100
 
-DATA holds the folders ``cf_octa``, ``cf_fa`` (pair sets) and ``drive``, ``chasedb1`` (mask sets).
+DATA holds the folders ``cf_octa``, ``cf_fa`` (pair sets) and ``drive``, ``chasedb1``,
+``octa500_3m`` (mask sets).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Image, Method
+from imedbench.datasets.synthetic.pairs import make_pair
+from imedbench.datasets.synthetic.warps import Level
 
 Points = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -31,13 +34,25 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A pair with the landmarks it is judged by; none for a pair that must be refused."""
+    """A pair with the landmarks it is judged by; none for a pair that must be refused.
+
+    `eyes` names whom the images show, the fixed one first.
+    """
 
     name: str
     fixed: Pixels
     moving: Pixels
     moving_points: Points
     fixed_points: Points
+    eyes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """One image of an eye."""
+
+    name: str
+    pixels: Pixels
 
 
 # ---- images as they are -------------------------------------------------------------------------
@@ -52,18 +67,18 @@ def pairs(folder: Path, subset: str) -> list[Case]:
                 continue
             marks = np.loadtxt(folder / row["landmarks"], delimiter=",", skiprows=1)
             fixed, moving = (_read(folder / row[side]) for side in ("fixed", "moving"))
-            out.append(Case(row["pair_id"], fixed, moving, marks[:, :2], marks[:, 2:]))
+            eyes = (row["pair_id"],)
+            out.append(Case(row["pair_id"], fixed, moving, marks[:, :2], marks[:, 2:], eyes))
     return out
 
 
-def eyes(data: Path, subset: str) -> list[Pixels]:
-    """Whole fundus images of DRIVE and CHASE_DB1."""
-    files = [
-        file
-        for name in ("drive", "chasedb1")
+def eyes(data: Path, subset: str, names: Sequence[str] = ("drive", "chasedb1")) -> list[Eye]:
+    """The images of mask sets; whole fundus images by default."""
+    return [
+        Eye(f"{name}/{file.stem}", _read(file))
+        for name in names
         for file in sorted((data / name / "images" / subset).glob("*.png"))
     ]
-    return [_read(file) for file in files]
 
 
 def _read(path: Path) -> Pixels:
@@ -130,7 +145,14 @@ def move_moving(case: Case, warp: Points, name: str, size: tuple[int, int] | Non
     kept = (points >= 0).all(1) & (points <= np.array(size) - 1).all(1)
     if kept.sum() < 8:
         raise LookupError(name)
-    return Case(f"{case.name}/{name}", case.fixed, image, points[kept], case.fixed_points[kept])
+    fixed_points = case.fixed_points[kept]
+    return replace(
+        case,
+        name=f"{case.name}/{name}",
+        moving=image,
+        moving_points=points[kept],
+        fixed_points=fixed_points,
+    )
 
 
 # ---- stress sets --------------------------------------------------------------------------------
@@ -169,7 +191,7 @@ def degraded(rng: np.random.Generator, base: list[Case], i: int) -> Case:
     if kind == "crop":
         return _crop_fixed(rng, case)
     change: dict[str, Callable[[np.random.Generator, Pixels], Pixels]] = {
-        "faded": _fade,
+        "faded": lambda rng, image: fade(rng, image, 6),
         "blurred": lambda _, image: np.asarray(cv2.GaussianBlur(image, (0, 0), 4), np.uint8),
         "lesions": _lesions,
     }
@@ -184,12 +206,49 @@ def _crop_fixed(rng: np.random.Generator, case: Case) -> Case:
     if kept.sum() < 8:
         raise LookupError(case.name)
     window = case.fixed[y : y + 256, x : x + 256].copy()
-    return Case(case.name, window, case.moving, case.moving_points[kept], points[kept])
+    return replace(
+        case, fixed=window, moving_points=case.moving_points[kept], fixed_points=points[kept]
+    )
 
 
-def _fade(rng: np.random.Generator, image: Pixels) -> Pixels:
-    faded = (image - image.mean()) * 0.35 + image.mean() + rng.normal(0, 6, image.shape)
+def fade(rng: np.random.Generator, image: Pixels, sigma: float) -> Pixels:
+    """Take two thirds of the contrast and add noise of so many grey levels."""
+    faded = (image - image.mean()) * 0.35 + image.mean() + rng.normal(0, sigma, image.shape)
     return np.clip(faded, 0, 255).astype(np.uint8)
+
+
+def faded(rng: np.random.Generator, base: list[Case], i: int) -> Case:
+    """As `warps`, with a fixed image of a third of the contrast under strong noise."""
+    case = warps(rng, base, i)
+    return replace(case, fixed=fade(rng, case.fixed, 8))
+
+
+def wide(rng: np.random.Generator, base: list[Case], i: int) -> Case:
+    """Rotation to ±180°, zoom to 2 and shift to 30 %, all at once."""
+    case = base[i % len(base)]
+    return move_moving(case, random_warp(rng, case.moving.shape, 180, 2.0, (0.0, 0.3)), "wide")
+
+
+def wide_faded(rng: np.random.Generator, base: list[Case], i: int) -> Case:
+    """As `wide`, with a fixed image of a third of the contrast under strong noise."""
+    case = wide(rng, base, i)
+    return replace(case, fixed=fade(rng, case.fixed, 8))
+
+
+def wide_pairs(data: Path, subset: str) -> list[Case]:
+    """The pairs of cf_fa; for training, which has none, fundus images and angiograms of them."""
+    if subset != "train":
+        return pairs(data / "cf_fa", "all")
+    rng = np.random.default_rng(0)
+    out = []
+    for k, eye in enumerate(eyes(data, subset)):
+        height, width = eye.pixels.shape[:2]
+        y, x = np.mgrid[12:height:24, 12:width:24]
+        marks = np.column_stack([x.ravel(), y.ravel()]).astype(np.float64)
+        seen = eye.pixels.max(2)[y, x].ravel() > 20
+        shown = restyle(rng, eye.pixels, ("fa", "faf", "fa", "octa")[k % 4])
+        out.append(Case(eye.name, eye.pixels, shown, marks[seen], marks[seen], (eye.name,)))
+    return out
 
 
 def _lesions(rng: np.random.Generator, image: Pixels) -> Pixels:
@@ -206,9 +265,9 @@ def _lesions(rng: np.random.Generator, image: Pixels) -> Pixels:
     )
 
 
-def two_fields(rng: np.random.Generator, base: list[Pixels], i: int) -> Case:
+def two_fields(rng: np.random.Generator, base: list[Eye], i: int) -> Case:
     """One eye in two fields that share 25–50 % of the smaller, each with a look of its own."""
-    eye = base[i % len(base)]
+    name, eye = base[i % len(base)].name, base[i % len(base)].pixels
     diameter = min(eye.shape[:2]) * 0.94
     middle = np.array([eye.shape[1], eye.shape[0]]) / 2
     for _ in range(1000):
@@ -231,10 +290,8 @@ def two_fields(rng: np.random.Generator, base: list[Pixels], i: int) -> Case:
         restyle(rng, cv2.warpPerspective(eye, v, (n, n), flags=cv2.INTER_AREA), str(look))
         for v, n, look in zip(views, sizes, looks, strict=True)
     ]
-    marks = shared[1]
-    return Case(
-        f"fields/{looks[0]}-{looks[1]}", *images, project(views[1], marks), project(views[0], marks)
-    )
+    marks = [project(view, shared[1]) for view in views]
+    return Case(f"fields/{looks[0]}-{looks[1]}", *images, marks[1], marks[0], (name,))
 
 
 def _window(centre: Points, side: float, angle: float, zoom: float) -> Points:
@@ -294,25 +351,102 @@ def _clouds(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.floa
     return np.asarray(cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
 
 
+_NONE = np.empty((0, 2))  # landmarks of a pair that must be refused
+
+
 def unrelated(rng: np.random.Generator, base: list[Case], i: int) -> Case:
     """The fixed image of one eye and the moving image of another."""
-    one, other = rng.choice(len(base), 2, replace=False)
-    none = np.empty((0, 2))
-    fixed, moving = base[one], base[other]
-    return Case(f"{fixed.name}≠{moving.name}", fixed.fixed, moving.moving, none, none)
+    one, other = (base[k] for k in rng.choice(len(base), 2, replace=False))
+    return _strange(one.name, one.fixed, other.name, other.moving)
 
 
-def unrelated_eyes(rng: np.random.Generator, base: list[Pixels], i: int) -> Case:
+def unrelated_eyes(rng: np.random.Generator, base: list[Eye], i: int) -> Case:
     """Whole fundus images of two eyes, one restyled."""
-    one, other = rng.choice(len(base), 2, replace=False)
+    one, other = (base[k] for k in rng.choice(len(base), 2, replace=False))
     look = str(rng.choice(["cf", "fa", "faf", "octa"]))
-    none = np.empty((0, 2))
-    warp = random_warp(rng, base[other].shape, 30.0, 1.5, (0.0, 0.2))
-    moved = cv2.warpPerspective(base[other], warp, base[other].shape[1::-1])
-    return Case(f"{one}≠{other}/{look}", base[one], restyle(rng, moved, look), none, none)
+    warp = random_warp(rng, other.pixels.shape, 30.0, 1.5, (0.0, 0.2))
+    moved = cv2.warpPerspective(other.pixels, warp, other.pixels.shape[1::-1])
+    return _strange(one.name, one.pixels, other.name, restyle(rng, moved, look))
+
+
+def strangers(rng: np.random.Generator, base: list[list[Eye]], i: int) -> Case:
+    """Any image of one eye and any of another, each whole or only a window of it, one turned."""
+    while True:
+        kinds = rng.integers(len(base), size=2)
+        one, other = (base[k][rng.integers(len(base[k]))] for k in kinds)
+        if one.name != other.name:
+            break
+    fixed, moving = (_any_look(rng, each.pixels) for each in (one, other))
+    if i % 2:
+        fixed, moving = (_any_window(rng, image) for image in (fixed, moving))
+    moved = cv2.warpPerspective(
+        moving, random_warp(rng, moving.shape, 180.0, 1.5, (0.0, 0.1)), moving.shape[1::-1]
+    )
+    return _strange(one.name, fixed, other.name, moved)
+
+
+def _strange(one: str, fixed: Pixels, other: str, moving: Pixels) -> Case:
+    return Case(f"{one}≠{other}", fixed, moving, _NONE, _NONE, (one, other))
+
+
+def _any_look(rng: np.random.Generator, image: Pixels) -> Pixels:
+    """Colour in some look; what is grey already stays."""
+    if image.ndim == 2:
+        return image
+    return restyle(rng, image, str(rng.choice(["cf", "fa", "faf", "octa"])))
+
+
+def _any_window(rng: np.random.Generator, image: Pixels) -> Pixels:
+    sides = np.array(image.shape[:2])
+    size = np.maximum(sides * rng.uniform(0.4, 0.8), 200).astype(int).clip(max=sides)
+    y, x = rng.integers(0, sides - size + 1)
+    return image[y : y + size[0], x : x + size[1]].copy()
+
+
+def everyone(data: Path, subset: str) -> list[list[Eye]]:
+    """Real images of every kind: both of CF–OCTA, colour fundus, OCTA of another device."""
+    real = pairs(data / "cf_octa", subset)
+    seen = [Eye(c.name, image) for c in real for image in (c.fixed, c.moving)]
+    return [seen, eyes(data, subset), eyes(data, subset, ["octa500_3m"])]
+
+
+def drawn(rng: np.random.Generator, base: list[Eye], i: int) -> Case:
+    """A drawn eye, seen twice, curved, with exact landmarks."""
+    seed = int(rng.integers(10_000, 1 << 30))
+    kinds = rng.choice(["cf", "fa", "octa"], 2)
+    level: Level = "hard" if i % 2 else "fields"
+    pair = make_pair(seed, level, fixed_modality=kinds[0], moving_modality=kinds[1])
+    marks = pair.truth.moving_points, pair.truth.fixed_points
+    return Case(pair.pair_id, pair.fixed.pixels, pair.moving.pixels, *marks, (f"drawn/{seed}",))
+
+
+REFUSED = ("unrelated", "unrelated_eyes", "strangers")  # whose pairs show two eyes
 
 
 # ---- running ------------------------------------------------------------------------------------
+
+
+def _real_pairs(data: Path, subset: str) -> list[Case]:
+    return pairs(data / "cf_octa", subset)
+
+
+def _real_eyes(data: Path, subset: str) -> list[Eye]:
+    return eyes(data, "test" if subset == "all" else subset)
+
+
+MAKERS: dict[str, tuple[Callable[..., Case], Callable[[Path, str], list[Any]]]] = {
+    "warps": (warps, _real_pairs),
+    "quarter": (quarter, _real_pairs),
+    "degraded": (degraded, _real_pairs),
+    "faded": (faded, _real_pairs),
+    "wide": (wide, wide_pairs),
+    "wide_faded": (wide_faded, wide_pairs),
+    "fields": (two_fields, _real_eyes),
+    "drawn": (drawn, lambda *_: []),
+    "unrelated": (unrelated, _real_pairs),
+    "unrelated_eyes": (unrelated_eyes, _real_eyes),
+    "strangers": (strangers, everyone),
+}
 
 
 def cases(name: str, data: Path, subset: str, n: int, seed: int) -> Iterator[Case]:
@@ -320,20 +454,8 @@ def cases(name: str, data: Path, subset: str, n: int, seed: int) -> Iterator[Cas
     if name in ("cf_octa", "cf_fa"):
         yield from pairs(data / name, subset if name == "cf_octa" else "all")
         return
-    makers: dict[str, tuple[Callable[..., Case], list[Any]]] = {}
-    if name in ("fields", "unrelated_eyes"):
-        base: list[Any] = eyes(data, subset if subset != "all" else "test")
-    else:
-        base = pairs(data / "cf_octa", subset)
-    makers = {
-        "warps": (warps, base),
-        "quarter": (quarter, base),
-        "degraded": (degraded, base),
-        "fields": (two_fields, base),
-        "unrelated": (unrelated, base),
-        "unrelated_eyes": (unrelated_eyes, base),
-    }
-    make, base = makers[name]
+    make, read = MAKERS[name]
+    base = read(data, subset)
     for i in range(n):
         rng = np.random.default_rng([seed, i])
         for _ in range(100):
@@ -400,7 +522,7 @@ def main() -> None:
     for name in options.sets:
         found = cases(name, options.data, options.subset, options.n, options.seed)
         rows = [{"set": name, **judge(method, case)} for case in found]
-        print(summary(name, rows, "unrelated" not in name), flush=True)
+        print(summary(name, rows, name not in REFUSED), flush=True)
         every += rows
     if options.rows:
         with options.rows.open("w", newline="") as file:
