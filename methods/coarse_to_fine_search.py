@@ -18,6 +18,7 @@ from imedbench.methods.networks import polynomial_fit as poly
 from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, warp
 from imedbench.methods.networks.joint_encoder import Features
 from imedbench.methods.networks.unit_frame import grid_points
+from imedbench.methods.precision import fast_bfloat16
 
 Plane = NDArray[np.float32]
 _LEVELS = (2 * SIZE, SIZE, SIZE // 2)  # px, sides of the copies that images are sampled from
@@ -220,10 +221,3 @@ def folds(maps: Tensor) -> Tensor:
     points = grid_points((_KNOTS, _KNOTS), maps.device)[0] * (1 + 1 / _KNOTS)  # to the very edge
     determinants = poly.jacobian(maps, points).det()
     return (determinants <= 0).any(dim=1)
-
-
-def fast_bfloat16(device: str) -> bool:
-    """Tell whether convolutions in bfloat16 are faster there."""
-    if torch.device(device).type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()

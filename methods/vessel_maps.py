@@ -22,6 +22,7 @@ from imedbench.core.types import Image
 from imedbench.methods import weights
 from imedbench.methods.networks.unet import UNet
 from imedbench.methods.noise import suppress_noise
+from imedbench.methods.precision import fast_bfloat16
 from imedbench.methods.vessel import VESSEL_WEIGHTS
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ class Segmenter:
         self.kind = kind
         self._rounded: OpenVinoNetwork | None = None
         self._device = torch.device(device)
-        # Half as long in bfloat16, but only where the processor has it.
-        self._dtype = torch.bfloat16 if _fast_bfloat16(self._device) else torch.float32
+        self._dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
         self._net: UNet | None = None
         if kind == "unet" and runtime == "openvino":
             from imedbench.methods.vessel_openvino import OpenVinoNetwork
@@ -145,12 +145,6 @@ class Segmenter:
             logits = self._net(image.contiguous(memory_format=torch.channels_last))
             likely: Plane = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
         return likely
-
-
-def _fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imedbench.methods.coarse_to_fine_search import fast_bfloat16
 from imedbench.methods.networks.keypoints import Detection
 from imedbench.methods.networks.superpoint import SuperPoint
+from imedbench.methods.precision import fast_bfloat16
 from imedbench.methods.training.aligned_eyes import (
     AlignedEye,
     Motion,
