@@ -169,6 +169,14 @@ def test_refinement_is_worth_having() -> None:
     assert errors[0] > errors[1] > errors[2]
 
 
+def test_a_curved_eye_is_bent(method: Imed) -> None:
+    pair = make_pair(13, "hard", size=SIZE)
+    answer = method.register(pair.fixed, pair.moving)
+    best, _ = cv2.findHomography(pair.truth.moving_points, pair.truth.fixed_points)
+    assert error(answer, pair) < 0.5 * error(Registration(Homography(best)), pair)
+    assert answer.diagnostics.values["bend"] > 0.5
+
+
 def test_the_fast_form_works_on_small_images() -> None:
     pair = make_pair(9, "imed", size=512)
     method = ImedFast()
@@ -184,8 +192,9 @@ def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
         shown = method.register(pair.fixed, pair.moving).diagnostics
     assert set(shown.images) == {"fixed_vessels", "moving_vessels"}
     assert all(image.dtype == np.uint8 for image in shown.images.values())
-    assert {"excess_match_rate", "z_score", "overlap", "lead"} <= set(shown.values)
-    stages = {"normalise", "maps", "lines", "search", "refine"}
+    assert {"excess_match_rate", "z_score", "overlap", "lead", "bend"} <= set(shown.values)
+    assert shown.values["bend"] == 0  # this eye is flat
+    stages = {"normalise", "maps", "lines", "search", "refine", "bend"}
     assert set(times.milliseconds) == stages
 
 
@@ -312,5 +321,7 @@ def test_info_says_what_was_trained_on_what() -> None:
     assert Imed().info.trained_on == ("octa500_3m/train", "drive/train", "chasedb1/train")
     assert len(Imed().info.weights) == 16
     assert Imed(segmentation="ridge").info.trained_on == ()
-    assert Imed(refine="affine").info.family == "affine"
+    families = {"curved": "dense", "homography": "homography", "off": "similarity"}
+    for refine, family in families.items():
+        assert Imed(refine=refine).info.family == family  # type: ignore[arg-type]
     assert ImedFast().info.name == "imed-fast"

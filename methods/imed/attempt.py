@@ -38,7 +38,12 @@ _EARLY = 8  # candidates that are looked at before all are
 _CLEAR_LEAD = 0.5  # of the best of them, at which the others are not looked at
 _CERTAIN = 0.99  # confidence that such an answer must have
 _MAX_MOVE = 0.02  # of the image, by which a larger map may move an answer
-_FREEDOM = {"similarity": SIMILARITY, "affine": AFFINE, "homography": HOMOGRAPHY}
+_FREEDOM = {
+    "similarity": SIMILARITY,
+    "affine": AFFINE,
+    "homography": HOMOGRAPHY,
+    "curved": HOMOGRAPHY,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +209,7 @@ def _best_answer(
 def _bent(fixed: Targets, moving: Targets, poses: Matrix, budget: Budget) -> Fit:
     """Similarities refined far enough to be compared."""
     fits = Fit.of(poses, fixed.lines.shape)
-    if budget.refine in ("affine", "homography"):
+    if budget.refine not in ("off", "similarity"):
         steps = [Step(radius, AFFINE, _LAST_POINTS) for radius in np.geomspace(6, 3, 4)]
         fits = refine(fixed, moving, fits, steps)
     return fits

@@ -17,7 +17,7 @@ _LOW = 0.25  # strength, below which nothing counts as a vessel
 _MIN_LENGTH = 14  # px; shorter pieces are mostly noise
 _FULL_LENGTH = 50  # px; pieces this long are trusted fully
 _DIRECTIONS = 6
-_PIXELS_PER_CELL = 2
+PIXELS_PER_CELL = 2
 MATCH_RADIUS = 3.0  # px; a vessel this near counts as found
 
 # Rows of `Targets.table`.
@@ -136,9 +136,9 @@ class Targets:
 
 def build_targets(lines: Lines) -> Targets:
     """Build the tables of an image's vessel points: one distance transform a direction."""
-    small_fov = np.ascontiguousarray(lines.fov[::_PIXELS_PER_CELL, ::_PIXELS_PER_CELL])
+    small_fov = np.ascontiguousarray(lines.fov[::PIXELS_PER_CELL, ::PIXELS_PER_CELL])
     height, width = small_fov.shape
-    column, row = np.rint(lines.points / _PIXELS_PER_CELL).astype(np.intp).T
+    column, row = np.rint(lines.points / PIXELS_PER_CELL).astype(np.intp).T
     cell = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
     nearest = np.zeros((_DIRECTIONS, height, width), np.int32)
     chance = np.zeros(_DIRECTIONS, np.float32)
@@ -147,7 +147,7 @@ def build_targets(lines: Lines) -> Targets:
         members = np.flatnonzero(nearness > np.cos(2 * np.pi / _DIRECTIONS))
         if members.size:
             nearest[k], distance = _nearest_member(members, cell, (height, width))
-            chance[k] = (distance * _PIXELS_PER_CELL <= MATCH_RADIUS)[small_fov].mean()
+            chance[k] = (distance * PIXELS_PER_CELL <= MATCH_RADIUS)[small_fov].mean()
     return Targets(lines, _table(lines), nearest, small_fov, chance)
 
 
@@ -190,7 +190,7 @@ def find_nearest(
         random place has a fitting vessel within `MATCH_RADIUS`; each K×N.
     """
     height, width = table.fov.shape
-    cells = np.rint(places * np.float32(1 / _PIXELS_PER_CELL))
+    cells = np.rint(places * np.float32(1 / PIXELS_PER_CELL))
     column = np.clip(cells[0], -1, width).astype(np.int32)
     row = np.clip(cells[1], -1, height).astype(np.int32)
     seen = (column >= 0) & (row >= 0) & (column < width) & (row < height)

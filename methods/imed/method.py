@@ -3,10 +3,11 @@
 Both images are brought to one look and their vessels found. Every rotation, scale and shift is
 tried coarsely, the best candidates are aligned with the vessels' centre lines, and the winner must
 meet more vessels than chance would, and clearly more than the next best answer. Otherwise it tries
-again at another size and over all rotations; if nothing convinces, it says that it failed.
+again at another size and over all rotations; if nothing convinces, it says that it failed. What
+convinces is bent where the eye is clearly curved.
 
 `attempt` is one such try, top to bottom: vessel maps (`methods.vessel_maps`), their centre `lines`,
-`search` on `grids`, `refine` on the `pairing` of vessel points, `selfcheck`.
+`search` on `grids`, `refine` on the `pairing` of vessel points, `selfcheck`. `bend` comes last.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import numpy as np
 from imedbench.core.arrays import Pixels, Plane
 from imedbench.core.options import Positive, Side
 from imedbench.core.registry import METHODS
-from imedbench.core.transforms import Homography
+from imedbench.core.stages import stage
+from imedbench.core.transforms import Homography, Transform
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
 from imedbench.methods.vessel import VESSEL_WEIGHTS, Segmentation
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from imedbench.methods.imed.attempt import Attempt, Budget
     from imedbench.methods.imed.search import SearchRange
 
-Refinement = Literal["homography", "affine", "similarity", "off"]
+Refinement = Literal["curved", "homography", "affine", "similarity", "off"]
 Rotation = Literal["auto", "narrow", "all"]
 Runtime = Literal["torch", "openvino"]
 
@@ -51,8 +53,9 @@ class Imed:
         rotation: ``narrow`` searches to ±40°, ``all`` the full circle; ``auto`` begins narrow and
             goes on, where that finds nothing sure, to another size and to the full circle.
         candidates: how many poses of the search are looked at closely.
-        refine: the most general transform that the refinement may reach; ``off`` returns the
-            best of the proposals as it is.
+        refine: the most general transform that the refinement may reach; ``curved`` is a
+            homography, with a smooth bend where the vessels leave no doubt of one; ``off`` returns
+            the best of the proposals as it is.
         selfcheck: refuse transforms that meet too few vessels.
         runtime: what runs the network: ``torch``, or ``openvino``, rounded to 8 bits, on the
             processor, with the extra ``fast``.
@@ -62,7 +65,7 @@ class Imed:
     segmentation: Segmentation = "unet"
     rotation: Rotation = "auto"
     candidates: Positive = 48
-    refine: Refinement = "homography"
+    refine: Refinement = "curved"
     selfcheck: bool = True
     runtime: Runtime = "torch"
 
@@ -86,7 +89,7 @@ class Imed:
         return MethodInfo(
             name=self.name,
             summary="vessel maps, exhaustive search, chamfer refinement, self-check",
-            family="similarity" if self.refine == "off" else self.refine,
+            family={"off": "similarity", "curved": "dense"}.get(self.refine, self.refine),
             weights_licence=cards[0].licence if cards else "none",
             weights=_weights(cards[0], self.runtime) if cards else "",
             trained_on=cards[0].trained_on if cards else (),
@@ -163,18 +166,26 @@ class Imed:
 
     def _answer(self, best: Attempt) -> Registration:
         evidence = best.evidence
-        maps = {"fixed": best.fixed.vessels.strength, "moving": best.moving.vessels.strength}
-        shown = Diagnostics(
-            images={f"{side}_vessels": _picture(strength) for side, strength in maps.items()},
-            values={**asdict(evidence), "size": max(maps["fixed"].shape)},
-        )
         if self.selfcheck and evidence.confidence < _MIN_CONFIDENCE:
             met = (
                 f"{100 * evidence.excess_match_rate:.0f} % more of the vessels meet than by chance"
             )
-            return Registration.failed(f"no pose is convincing: at best {met}", shown)
-        transform = Homography(best.native_pose)
+            return Registration.failed(f"no pose is convincing: at best {met}", _shown(best, 0.0))
+        transform, bend = self._transform(best)
+        shown = _shown(best, bend)
         return Registration(transform, confidence=evidence.confidence, diagnostics=shown)
+
+    def _transform(self, best: Attempt) -> tuple[Transform, float]:
+        """The pose, bent where the vessels leave no doubt, and the size of the bend in px."""
+        from imedbench.methods.imed.bend import bent, find_bend
+
+        if self.refine != "curved":
+            return Homography(best.native_pose), 0.0
+        with stage("bend"):
+            bend = find_bend(best.fixed.targets, best.moving.targets, best.pose)
+            if bend is None:
+                return Homography(best.native_pose), 0.0
+            return bent(best.native_pose, best.fixed.work_from_native, bend), bend.size
 
 
 @METHODS.register("imed-fast")
@@ -190,6 +201,14 @@ class ImedFast(Imed):
     scale_step: ClassVar[float] = 1.15
     finalists: ClassVar[int] = 3
     retry: ClassVar[float] = 2.0
+
+
+def _shown(best: Attempt, bend: float) -> Diagnostics:
+    maps = {"fixed": best.fixed.vessels.strength, "moving": best.moving.vessels.strength}
+    return Diagnostics(
+        images={f"{side}_vessels": _picture(strength) for side, strength in maps.items()},
+        values={**asdict(best.evidence), "size": max(maps["fixed"].shape), "bend": bend},
+    )
 
 
 def _picture(strength: Plane) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ _FITTING = 0.7  # cosine of twice the angle between vessels that meet
 _MAX_CHANCE = 0.9
 _APART = 0.06  # of the moved image's size: poses closer than that are the same
 
+Displacement = Callable[[Plane], Plane]  # 2×K×N places of the fixed image to (dx, dy) px there
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -32,11 +35,11 @@ class Pairs:
     Args:
         moving: 2×K×N (x, y) px.
         mapped: 2×K×N, where the pose takes them, px of the fixed image.
-        fixed: 2×K×N px.
+        fixed: 2×K×N px, before any displacement.
         normals: 2×K×N, across the fixed vessel.
         weight: K×N, how surely both are on a vessel.
         own_weight: N, the same of the point that looks alone.
-        distance: K×N px in the fixed image.
+        distance: K×N px in the fixed image, after any displacement.
         fits: K×N, cosine of twice the angle between the two vessels.
         scale: K×1, by how much a moving pixel is enlarged.
         forward: N, whether the point that looks is of the moving image.
@@ -74,7 +77,13 @@ class Agreement:
     overlap: Plane
 
 
-def find_pairs(fixed: Targets, moving: Targets, poses: Matrix, n_points: int) -> Pairs:
+def find_pairs(
+    fixed: Targets,
+    moving: Targets,
+    poses: Matrix,
+    n_points: int,
+    displacement: Displacement | None = None,
+) -> Pairs:
     """Find the nearest vessels in both directions under each of K poses.
 
     Args:
@@ -82,18 +91,21 @@ def find_pairs(fixed: Targets, moving: Targets, poses: Matrix, n_points: int) ->
         moving: vessels of the moving image.
         poses: K×3×3 fixed_from_moving.
         n_points: how many of each image, evenly chosen, look for a partner.
+        displacement: moves places of the fixed image, smoothly, to where the poses take theirs.
     """
+    moves = displacement or np.zeros_like
     own_f, own_m = (side.table[:, _evenly(len(side.lines), n_points)] for side in (fixed, moving))
     turn = rotations_of(poses).astype(np.float32)[:, None]
     ahead, back = poses.astype(np.float32), np.linalg.inv(poses).astype(np.float32)
-    placed = project(ahead, own_m[POINTS])
-    to_f, seen_f, chance_f = find_nearest(fixed, placed, own_m[ANGLE] + turn)
-    to_m, seen_m, chance_m = find_nearest(moving, project(back, own_f[POINTS]), own_f[ANGLE] - turn)
+    placed, bent = project(ahead, own_m[POINTS]), own_f[POINTS] + moves(own_f[POINTS])
+    # Smooth displacements hardly differ between a place and where it comes from.
+    to_f, seen_f, chance_f = find_nearest(fixed, placed - moves(placed), own_m[ANGLE] + turn)
+    to_m, seen_m, chance_m = find_nearest(moving, project(back, bent), own_f[ANGLE] - turn)
     met_f, met_m = fixed.table.take(to_f, 1), moving.table.take(to_m, 1)
     in_f = np.concatenate([met_f, _for_each(own_f, len(poses))], -1)
     in_m = np.concatenate([_for_each(own_m, len(poses)), met_m], -1)
     mapped = np.concatenate([placed, project(ahead, met_m[POINTS])], -1)
-    gap_x, gap_y = mapped - in_f[POINTS]
+    gap_x, gap_y = mapped - in_f[POINTS] - moves(in_f[POINTS])
     return Pairs(
         moving=in_m[POINTS],
         mapped=mapped,

@@ -33,7 +33,7 @@ Array = NDArray[Any]
 # Usual size of each parameter over half an image; those of a similarity are free.
 _EXPECTED = np.array([np.inf] * 4 + [0.02] * 2 + [0.01] * 2)
 _NOISE = 1.0  # px, usual distance of vessels that are truly the same
-_CORRELATED = 30.0  # neighbouring points of a line that err alike: they count as one
+CORRELATED = 30.0  # neighbouring points of a line that err alike: they count as one
 _MAX_STEP = 0.2
 
 _MAX_DRIFT = 1.4  # a pose whose scale changes more than this fell onto other vessels
@@ -225,7 +225,7 @@ def _change(fit: Fit, pairs: Pairs, step: Step) -> Floats:
     weighted = rows * weight[:, None]
     normal = (weighted @ rows.transpose(0, 2, 1)).astype(np.float64)
     right = -(weighted @ residual[..., None])[..., 0].astype(np.float64)
-    prior = _CORRELATED * (_NOISE * per_pixel / _EXPECTED[:freedom]) ** 2
+    prior = CORRELATED * (_NOISE * per_pixel / _EXPECTED[:freedom]) ** 2
     diagonal = np.arange(freedom)
     normal[:, diagonal, diagonal] += prior + 1e-4 * weight.sum(1)[:, None] + 1e-6
     right -= prior * fit.parameters[:, :freedom]
