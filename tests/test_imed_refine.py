@@ -28,7 +28,6 @@ from imedbench.methods.imed.refine import (
     shortlist_poses,
     slopes,
 )
-from imedbench.methods.imed.selfcheck import Evidence
 
 SHAPE = (240, 256)
 FOV = np.ones(SHAPE, bool)
@@ -236,14 +235,6 @@ def test_a_pose_that_changes_its_scale_much_fell_onto_other_vessels(
     each = Round(500, (10, 4), 5, 3.0, keep=1)
     best = shortlist_poses(table, table, np.stack([collapsed, steady]), each)
     np.testing.assert_allclose(best.poses, steady[None], atol=1e-12)
-
-
-def test_the_lead_is_over_the_best_different_answer() -> None:
-    wrong, right, worst = Evidence(0.2, 20, 0.5), Evidence(0.6, 30, 0.5), Evidence(0.1, 9, 0.5)
-    assert right.lead_over([wrong, worst]) == pytest.approx(np.log(31 / 21))
-    assert wrong.lead_over([right]) < 0
-    alone = replace(right, lead=right.lead_over([]))
-    assert alone.confidence == replace(right, lead=5.0).confidence
 
 
 def test_poses_that_put_the_image_in_one_place_are_one_answer() -> None:

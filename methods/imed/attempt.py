@@ -36,7 +36,7 @@ _FIRST = Round(n_points=200, radii=(24, 8), steps=4, reach=6.0, keep=16)
 _SECOND = Round(n_points=500, radii=(10, 4), steps=5, reach=3.0, keep=16)
 _EARLY = 8  # candidates that are looked at before all are
 _CLEAR_LEAD = 0.5  # of the best of them, at which the others are not looked at
-_CERTAIN = 0.99  # confidence that such an answer must have
+_CERTAIN = 0.99  # trust that such an answer must have
 _MAX_MOVE = 0.02  # of the image, by which a larger map may move an answer
 _FREEDOM = {
     "similarity": SIMILARITY,
@@ -98,6 +98,11 @@ class Attempt:
         return max(*self.fixed.vessels.fov.shape, *self.moving.vessels.fov.shape)
 
     @property
+    def native_side(self) -> float:
+        """Longer side of the fixed image, its own px."""
+        return max(self.fixed.vessels.fov.shape) / float(self.fixed.work_from_native[0, 0])
+
+    @property
     def native_pose(self) -> Matrix:
         """3×3 fixed_from_moving, between the images' own pixels."""
         to_fixed = np.linalg.inv(self.fixed.work_from_native)
@@ -139,7 +144,7 @@ def attempt(fixed: Prepared, moving: Prepared, span: SearchRange, budget: Budget
     if budget.refine != "off":
         with stage("refine"):
             early = _early_answer(still, moved, found.matrices[:_EARLY], budget)
-        if early is not None and early[1].confidence >= _CERTAIN:
+        if early is not None and early[1].trust >= _CERTAIN:
             return Attempt(fixed, moving, *early)
     with stage("search"):
         far = search(still.lines, moved.lines, span, budget.candidates, "far")

@@ -37,8 +37,8 @@ Runtime = Literal["torch", "openvino"]
 
 _MIN_POINTS = 30  # of either image's centre lines
 _NARROW = 40.0  # degrees; most pairs are turned less
-_SURE = 0.95  # confidence at which the search ends
-_MIN_CONFIDENCE = 0.8  # below which an answer is withheld
+_SURE = 0.95  # trust at which the search ends
+_MIN_TRUST = 0.5  # below which an answer is withheld
 
 
 @METHODS.register("imed")
@@ -112,9 +112,9 @@ class Imed:
         for tried in self.attempts(fixed, moving):
             if largest is None or tried.size > largest.size:
                 largest = tried
-            if best is None or tried.evidence.confidence > best.evidence.confidence:
+            if best is None or tried.evidence.trust > best.evidence.trust:
                 best = tried
-            if best.evidence.confidence >= _SURE:
+            if best.evidence.trust >= _SURE:
                 break
         if best is None or largest is None:
             return Registration.failed("hardly any vessels in one of the images")
@@ -166,7 +166,7 @@ class Imed:
 
     def _answer(self, best: Attempt) -> Registration:
         evidence = best.evidence
-        if self.selfcheck and evidence.confidence < _MIN_CONFIDENCE:
+        if self.selfcheck and evidence.trust < _MIN_TRUST:
             met = (
                 f"{100 * evidence.excess_match_rate:.0f} % more of the vessels meet than by chance"
             )
@@ -207,7 +207,12 @@ def _shown(best: Attempt, bend: float) -> Diagnostics:
     maps = {"fixed": best.fixed.vessels.strength, "moving": best.moving.vessels.strength}
     return Diagnostics(
         images={f"{side}_vessels": _picture(strength) for side, strength in maps.items()},
-        values={**asdict(best.evidence), "size": max(maps["fixed"].shape), "bend": bend},
+        values={
+            **asdict(best.evidence),
+            "expected_error": best.evidence.expected_error * best.native_side,
+            "size": max(maps["fixed"].shape),
+            "bend": bend,
+        },
     )
 
 

@@ -142,11 +142,8 @@ def measure_agreement(pairs: Pairs, reach: float = MATCH_RADIUS) -> Agreement:
         reach: px of the coarser image within which two vessels meet.
     """
     grown = np.maximum(pairs.scale, 1)
-    met = (pairs.distance < reach * grown) & (pairs.fits > _FITTING)
+    met, weight = _meeting(pairs, reach), _weights(pairs)
     chance = np.minimum(pairs.chance * (grown * (reach / MATCH_RADIUS)), _MAX_CHANCE)
-    # Line length is counted in pixels of the coarser image, so that shrinking pays nothing.
-    length = np.where(pairs.forward, np.minimum(pairs.scale, 1), 1 / grown)
-    weight = pairs.own_weight * pairs.in_view * length
     rates, z_scores, overlaps = [], [], []
     for way in (pairs.forward, ~pairs.forward):
         w, c = weight[:, way], chance[:, way]
@@ -160,6 +157,38 @@ def measure_agreement(pairs: Pairs, reach: float = MATCH_RADIUS) -> Agreement:
         np.sqrt(z_scores[0] * z_scores[1]),
         np.maximum(overlaps[0], overlaps[1]),
     )
+
+
+def measure_spread(pairs: Pairs) -> Plane:
+    """Measure how far apart vessels that meet run, for K poses.
+
+    The same vessels lie on each other but for the error; strangers do anywhere within the radius.
+
+    Args:
+        pairs: from `find_pairs`.
+
+    Returns:
+        K, root mean square distance across the vessels, px of the coarser image; the radius where
+        none meet.
+    """
+    weight = _weights(pairs) * _meeting(pairs, MATCH_RADIUS)
+    across = ((pairs.mapped - pairs.fixed) * pairs.normals).sum(0) / np.maximum(pairs.scale, 1)
+    total = weight.sum(1)
+    mean = (weight * across**2).sum(1) / np.maximum(total, 1e-6)
+    return np.where(total > 0, np.sqrt(mean), MATCH_RADIUS)
+
+
+def _meeting(pairs: Pairs, reach: float) -> Mask:
+    """Whether vessels run alike within so many px of the coarser image, K×N."""
+    near = pairs.distance < reach * np.maximum(pairs.scale, 1)
+    return np.asarray(near & (pairs.fits > _FITTING))
+
+
+def _weights(pairs: Pairs) -> Plane:
+    """How much each point that looks for a partner counts, K×N."""
+    # Line length is counted in pixels of the coarser image, so that shrinking pays nothing.
+    length = np.where(pairs.forward, np.minimum(pairs.scale, 1), 1 / np.maximum(pairs.scale, 1))
+    return np.asarray(pairs.own_weight * pairs.in_view * length)
 
 
 def select_distinct(poses: Matrix, shape: tuple[int, int], keep: int) -> list[int]:

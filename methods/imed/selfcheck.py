@@ -1,4 +1,4 @@
-"""Which of several answers is the likeliest, and whether it can be believed."""
+"""Which of several answers is the likeliest, whether it can be believed, and how exact it is."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, ndtr
 
 from imedbench.core.arrays import Matrix
 from imedbench.methods.imed.lines import Targets
-from imedbench.methods.imed.pairing import find_pairs, measure_agreement
+from imedbench.methods.imed.pairing import (
+    find_pairs,
+    measure_agreement,
+    measure_spread,
+    scales_of,
+)
 
 _ALL_POINTS = 1 << 30
-# Log odds of being right: offset, then a weight for each part of `Evidence`, in its order. Logistic
-# regression of 24 Nov 2026 on 683 right (TRE < 5 px) and 415 wrong (> 10 px) answers on training
-# eyes of cf_octa, DRIVE and CHASE_DB1: tests/tools/calibrate_imed.py, seeds 7 and 21. With a fifth
-# of the cases left out in turn, asking for a confidence of 0.8 flagged 99.5 % of the wrong ones and
-# withheld 1.3 % of the right ones.
-_OFFSET, _WEIGHTS = -22.27, (23.82, 2.13, 4.25, 20.68)
-_MAX_LEAD = 0.2  # a larger lead says no more
+# Log odds of being right: offset, then a weight for each of `Evidence.features`. The error of a
+# right answer is exp(_ERROR[0]) · spread ** _ERROR[1] px, give or take a factor of exp(_SCATTER).
+# Both by tests/tools/calibrate_imed.py, seed 21, which says how well they tell on eyes left out.
+_OFFSET, _WEIGHTS = -24.74, (3.55, 6.14, 4.32, 15.66, -9.18)
+_ERROR, _SCATTER = (0.47, 2.31), 0.55
+_MAX_LEAD = 0.5  # a larger lead says no more; at this one the other candidates are not looked at
 # Of 326 right answers on training eyes none overlaps less than 0.17; unrelated eyes may, by chance.
 _MIN_OVERLAP = 0.15
+_LEAST_SPREAD = 0.05  # px: none of those answers has less
+_RIGHT = 0.01  # of the fixed image's longer side, about 5 px of 512: errors below it are right
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Evidence:
         excess_match_rate: share of the vessels in the overlap that meet, less what chance gives.
         z_score: the same in standard deviations of chance.
         overlap: share of an image's vessels that lie in the overlap, the larger of both.
+        spread: how far apart the vessels that meet run, px of the coarser image.
+        pixel: such a pixel as a share of the fixed image's longer side.
         lead: logarithm of how many times its z-score is that of the best different answer; 0 where
             there is none to compare it with.
     """
@@ -38,25 +47,37 @@ class Evidence:
     excess_match_rate: float
     z_score: float
     overlap: float
+    spread: float
+    pixel: float
     lead: float = 0.0
 
-    def features(self) -> tuple[float, float, float, float]:
+    def features(self) -> tuple[float, float, float, float, float]:
         """Return what the logistic regression reads, in the order of its weights."""
         z_score = float(np.log(max(self.z_score, 1.0)))
-        return self.excess_match_rate, z_score, self.overlap, min(self.lead, _MAX_LEAD)
+        lead = min(self.lead, _MAX_LEAD)
+        return self.excess_match_rate, z_score, self.overlap, lead, self.spread
 
     @property
     def log_odds(self) -> float:
-        """Logarithm of how many times likelier the transform is right than wrong."""
+        """Logarithm of how many times likelier the pose is right than wrong."""
         parts = zip(_WEIGHTS, self.features(), strict=True)
         return sum((weight * value for weight, value in parts), _OFFSET)
 
     @property
+    def trust(self) -> float:
+        """Probability that the pose is right; 0 where the images hardly overlap."""
+        return 0.0 if self.overlap < _MIN_OVERLAP else float(expit(self.log_odds))
+
+    @property
+    def expected_error(self) -> float:
+        """Median error of right answers like this, as a share of the fixed image's longer side."""
+        px = np.exp(_ERROR[0]) * max(self.spread, _LEAST_SPREAD) ** _ERROR[1]
+        return float(px * self.pixel)
+
+    @property
     def confidence(self) -> float:
-        """Probability that the transform is right; 0 where the images hardly overlap."""
-        if self.overlap < _MIN_OVERLAP:
-            return 0.0
-        return float(1 / (1 + np.exp(-self.log_odds)))
+        """Probability that the pose is right and its error below 1 % of the longer side."""
+        return self.trust * float(ndtr(np.log(_RIGHT / self.expected_error) / _SCATTER))
 
     def lead_over(self, others: Sequence[Evidence]) -> float:
         """Logarithm of how many times its z-score is the best of different answers.
@@ -70,6 +91,13 @@ class Evidence:
 
 def gather_evidence(fixed: Targets, moving: Targets, pose: Matrix) -> Evidence:
     """Ask all vessels of both images about a pose, 3×3 fixed_from_moving."""
-    found = measure_agreement(find_pairs(fixed, moving, pose[None], _ALL_POINTS))
-    parts = (found.excess_match_rate, found.z_score, found.overlap)
-    return Evidence(*(float(part[0]) for part in parts))
+    pairs = find_pairs(fixed, moving, pose[None], _ALL_POINTS)
+    found = measure_agreement(pairs)
+    coarser = max(float(scales_of(pose[None])[0]), 1.0)  # px of the fixed image
+    return Evidence(
+        float(found.excess_match_rate[0]),
+        float(found.z_score[0]),
+        float(found.overlap[0]),
+        float(measure_spread(pairs)[0]),
+        coarser / max(fixed.lines.shape),
+    )

@@ -4,7 +4,7 @@ Run as a script; nothing here is collected by pytest::
 
     python tests/tools/stress_imed_noise.py --data DATA --method imed --sets cf_octa cf_fa
 
-DATA is as of `stress_imed.py`.
+DATA is as of `hard_cases.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from stress_imed import Case, Points, cases
+from hard_cases import cases
+from real_images import Case, Points
 
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Image, Transform
