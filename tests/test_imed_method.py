@@ -192,7 +192,7 @@ def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
         shown = method.register(pair.fixed, pair.moving).diagnostics
     assert set(shown.images) == {"fixed_vessels", "moving_vessels"}
     assert all(image.dtype == np.uint8 for image in shown.images.values())
-    read = {"excess_match_rate", "z_score", "overlap", "spread", "lead", "bend"}
+    read = {"excess_match_rate", "z_score", "overlap", "met_length", "spread", "lead", "bend"}
     assert read <= set(shown.values)
     assert shown.values["bend"] == 0  # this eye is flat
     assert 0 < shown.values["expected_error"] < 0.5
@@ -259,7 +259,7 @@ def test_a_clear_leader_is_not_compared_with_the_rest(
     assert abs(error(early, pair) - error(late, pair)) < 0.05
 
 
-WEAK, FAIR, SURE = (Evidence(0.45, 60, 0.5, 0.8, 1 / SIZE, lead) for lead in (0.1, 0.3, 0.5))
+WEAK, FAIR, SURE = (Evidence(0.45, 60, 0.5, 900, 0.8, 1 / SIZE, lead) for lead in (0.1, 0.3, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from imedbench.methods.imed.lines import Lines, build_targets
 from imedbench.methods.imed.selfcheck import _SCATTER, Evidence, gather_evidence
 
 SHAPE = (240, 256)
-BASE = Evidence(0.4, 40, overlap=0.5, spread=0.9, pixel=1 / 512, lead=0.1)
+BASE = Evidence(0.4, 40, overlap=0.5, met_length=600, spread=0.9, pixel=1 / 512, lead=0.1)
 
 
 def rails(*, offset: float, spacing: float = 40.0) -> Lines:
@@ -28,6 +28,7 @@ def test_the_spread_is_how_far_apart_the_vessels_run(offset: float) -> None:
         build_targets(rails(offset=0)), build_targets(rails(offset=offset)), np.eye(3)
     )
     assert evidence.spread == pytest.approx(abs(offset), abs=0.01)
+    assert evidence.met_length == 2 * 6 * 248  # every point of six lines, asked both ways
     assert evidence.pixel == 1 / 256
 
 
@@ -49,7 +50,7 @@ def test_where_nothing_meets_the_spread_is_the_radius() -> None:
 def test_more_evidence_means_more_confidence() -> None:
     for name, values in {
         "excess_match_rate": (0.2, 0.4, 0.6),
-        "z_score": (20, 40, 80),
+        "met_length": (300, 600, 1200),
         "overlap": (0.3, 0.5, 0.7),
         "lead": (0.0, 0.1, 0.3),
         "spread": (1.1, 0.9, 0.7),
@@ -60,13 +61,13 @@ def test_more_evidence_means_more_confidence() -> None:
 
 
 def test_hardly_overlapping_images_are_not_believed() -> None:
-    sure = replace(BASE, z_score=90, lead=0.5)
+    sure = replace(BASE, met_length=2000, lead=0.5)
     assert sure.trust > 0.99
     assert replace(sure, overlap=0.1).confidence == 0.0
 
 
 def test_an_answer_is_as_likely_right_as_errors_scatter_about_the_expected() -> None:
-    certain = replace(BASE, excess_match_rate=1.0, z_score=1000, lead=9)
+    certain = replace(BASE, excess_match_rate=1.0, met_length=4000, lead=9)
     assert certain.trust == pytest.approx(1, abs=1e-6)
     for pixel in (1 / 400, 1 / 200, 1 / 100):
         evidence = replace(certain, pixel=pixel)

@@ -77,6 +77,19 @@ class Agreement:
     overlap: Plane
 
 
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """The vessels that meet, for K poses, in px of the coarser image.
+
+    Args:
+        length: K, of both images' vessels together, sure ones counted in full.
+        spread: K, root mean square distance across the vessels; `MATCH_RADIUS` where none meet.
+    """
+
+    length: Plane
+    spread: Plane
+
+
 def find_pairs(
     fixed: Targets,
     moving: Targets,
@@ -159,23 +172,16 @@ def measure_agreement(pairs: Pairs, reach: float = MATCH_RADIUS) -> Agreement:
     )
 
 
-def measure_spread(pairs: Pairs) -> Plane:
-    """Measure how far apart vessels that meet run, for K poses.
+def measure_meeting(pairs: Pairs) -> Meeting:
+    """Measure how much of the vessels meets, and how closely.
 
     The same vessels lie on each other but for the error; strangers do anywhere within the radius.
-
-    Args:
-        pairs: from `find_pairs`.
-
-    Returns:
-        K, root mean square distance across the vessels, px of the coarser image; the radius where
-        none meet.
     """
     weight = _weights(pairs) * _meeting(pairs, MATCH_RADIUS)
     across = ((pairs.mapped - pairs.fixed) * pairs.normals).sum(0) / np.maximum(pairs.scale, 1)
-    total = weight.sum(1)
-    mean = (weight * across**2).sum(1) / np.maximum(total, 1e-6)
-    return np.where(total > 0, np.sqrt(mean), MATCH_RADIUS)
+    length = weight.sum(1)
+    mean = (weight * across**2).sum(1) / np.maximum(length, 1e-6)
+    return Meeting(length, np.where(length > 0, np.sqrt(mean), MATCH_RADIUS))
 
 
 def _meeting(pairs: Pairs, reach: float) -> Mask:

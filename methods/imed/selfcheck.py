@@ -13,7 +13,7 @@ from imedbench.methods.imed.lines import Targets
 from imedbench.methods.imed.pairing import (
     find_pairs,
     measure_agreement,
-    measure_spread,
+    measure_meeting,
     scales_of,
 )
 
@@ -21,7 +21,7 @@ _ALL_POINTS = 1 << 30
 # Log odds of being right: offset, then a weight for each of `Evidence.features`. The error of a
 # right answer is exp(_ERROR[0]) · spread ** _ERROR[1] px, give or take a factor of exp(_SCATTER).
 # Both by tests/tools/calibrate_imed.py, seed 21, which says how well they tell on eyes left out.
-_OFFSET, _WEIGHTS = -24.74, (3.55, 6.14, 4.32, 15.66, -9.18)
+_OFFSET, _WEIGHTS = -30.32, (12.44, 4.17, 3.39, 12.87, -9.18)
 _ERROR, _SCATTER = (0.47, 2.31), 0.55
 _MAX_LEAD = 0.5  # a larger lead says no more; at this one the other candidates are not looked at
 # Of 326 right answers on training eyes none overlaps less than 0.17; unrelated eyes may, by chance.
@@ -38,7 +38,8 @@ class Evidence:
         excess_match_rate: share of the vessels in the overlap that meet, less what chance gives.
         z_score: the same in standard deviations of chance.
         overlap: share of an image's vessels that lie in the overlap, the larger of both.
-        spread: how far apart the vessels that meet run, px of the coarser image.
+        met_length: of the vessels of both that meet, px of the coarser image.
+        spread: how far apart those run, likewise.
         pixel: such a pixel as a share of the fixed image's longer side.
         lead: logarithm of how many times its z-score is that of the best different answer; 0 where
             there is none to compare it with.
@@ -47,15 +48,15 @@ class Evidence:
     excess_match_rate: float
     z_score: float
     overlap: float
+    met_length: float
     spread: float
     pixel: float
     lead: float = 0.0
 
     def features(self) -> tuple[float, float, float, float, float]:
         """Return what the logistic regression reads, in the order of its weights."""
-        z_score = float(np.log(max(self.z_score, 1.0)))
-        lead = min(self.lead, _MAX_LEAD)
-        return self.excess_match_rate, z_score, self.overlap, lead, self.spread
+        length, lead = float(np.log1p(self.met_length)), min(self.lead, _MAX_LEAD)
+        return self.excess_match_rate, length, self.overlap, lead, self.spread
 
     @property
     def log_odds(self) -> float:
@@ -92,12 +93,13 @@ class Evidence:
 def gather_evidence(fixed: Targets, moving: Targets, pose: Matrix) -> Evidence:
     """Ask all vessels of both images about a pose, 3×3 fixed_from_moving."""
     pairs = find_pairs(fixed, moving, pose[None], _ALL_POINTS)
-    found = measure_agreement(pairs)
+    found, meeting = measure_agreement(pairs), measure_meeting(pairs)
     coarser = max(float(scales_of(pose[None])[0]), 1.0)  # px of the fixed image
     return Evidence(
         float(found.excess_match_rate[0]),
         float(found.z_score[0]),
         float(found.overlap[0]),
-        float(measure_spread(pairs)[0]),
+        float(meeting.length[0]),
+        float(meeting.spread[0]),
         coarser / max(fixed.lines.shape),
     )

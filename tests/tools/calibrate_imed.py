@@ -39,7 +39,7 @@ from imedbench.core.types import Image
 from imedbench.methods.imed import attempt
 from imedbench.methods.imed.method import Imed, ImedFast
 
-FEATURES = ["excess_match_rate", "log_z_score", "overlap", "lead", "spread"]
+FEATURES = ["excess_match_rate", "log_met_length", "overlap", "lead", "spread"]
 # How many cases of each set: wrong answers come from strangers and from attempts that fail.
 SETS = {
     "faded": 30,
