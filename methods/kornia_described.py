@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: the options are inherited.
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +12,12 @@ from imedbench.methods.kornia_pipeline import SparseMatcher
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-class _Described(SparseMatcher):
-    """Two networks make the keypoints; mutual nearest neighbours are matched."""
-
-    def _build(self, states: "list[dict[str, Any]]") -> None:
-        self._extract = self._described(states)
-
-    def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
-        raise NotImplementedError("it takes the weights of several networks")
-
-    def _described(
-        self, states: "list[dict[str, Any]]"
-    ) -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
-        """Return what finds points N×2 and descriptors N×D in an image of 1×1×H×W."""
-        raise NotImplementedError
+    from imedbench.methods.kornia_pipeline import Extractor
 
 
 @METHODS.register("dedode")
 @dataclass(kw_only=True, eq=False)
-class DeDoDe(_Described):
+class DeDoDe(SparseMatcher):
     """DeDoDe's detector L and descriptor B, matched by mutual nearest neighbours.
 
     ``matcher_weights`` are those of the descriptor.
@@ -43,9 +28,7 @@ class DeDoDe(_Described):
     paper = "Edstedt, Bökman, Wadenbäck and Felsberg, 3DV 2024"
     files = (weight_files.DEDODE_DETECTOR, weight_files.DEDODE_DESCRIPTOR)
 
-    def _described(
-        self, states: "list[dict[str, Any]]"
-    ) -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
         import torch
         from kornia.feature import DeDoDe as Network
         from torch.nn import functional as F
@@ -65,7 +48,7 @@ class DeDoDe(_Described):
 
 @METHODS.register("keynet-hardnet")
 @dataclass(kw_only=True, eq=False)
-class KeyNetHardNet(_Described):
+class KeyNetHardNet(SparseMatcher):
     """Key.Net keypoints, turned by OriNet, HardNet descriptors and mutual nearest neighbours.
 
     ``matcher_weights`` are HardNet's; OriNet's must lie in torch's cache.
@@ -76,9 +59,7 @@ class KeyNetHardNet(_Described):
     paper = "Barroso-Laguna et al., ICCV 2019; Mishchuk et al., NeurIPS 2017"
     files = (weight_files.KEYNET, weight_files.HARDNET, weight_files.ORINET)
 
-    def _described(
-        self, states: "list[dict[str, Any]]"
-    ) -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
         from kornia.feature import (
             HardNet,
             KeyNetDetector,

@@ -6,7 +6,6 @@ one that lies in torch's cache. `weight_files` says which packages bring them.
 
 # No `from __future__ import annotations`: the options are inherited.
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,13 +18,15 @@ from imedbench.methods.kornia_pipeline import KorniaMatcher, SparseMatcher, as_p
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from imedbench.methods.kornia_pipeline import Extractor
+
 
 class _XFeat(SparseMatcher):
-    def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
         from kornia.feature import XFeat
 
         net = XFeat(top_k=self.keypoints)
-        weight_files.fill(net.net, state)
+        weight_files.fill(net.net, states[0])
         net = net.eval().to(self._device)
 
         def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
@@ -70,12 +71,11 @@ class AlikedLightGlue(SparseMatcher):
     glue_features = "aliked"
     architecture: ClassVar[str] = "aliked-n16"
 
-    def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
         from kornia.feature import ALIKED
 
         net = ALIKED(self.architecture, max_num_keypoints=self.keypoints, detection_threshold=0.0)
-        weight_files.fill(net, state)
-        net = net.eval().to(self._device)
+        net = self._filled(net, states[0])
 
         def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
             found = net(plane.expand(-1, 3, -1, -1))[0]
@@ -106,12 +106,10 @@ class DiskLightGlue(SparseMatcher):
     files = (weight_files.DISK, weight_files.LIGHTGLUE_DISK)
     glue_features = "disk"
 
-    def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
         from kornia.feature import DISK
 
-        net = DISK()
-        weight_files.fill(net, state.get("extractor", state))
-        net = net.eval().to(self._device)
+        net = self._filled(DISK(), states[0].get("extractor", states[0]))
 
         def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
             colour = plane.expand(-1, 3, -1, -1)
@@ -132,14 +130,12 @@ class SuperPointLightGlue(SparseMatcher):
     files = (weight_files.SUPERPOINT, weight_files.LIGHTGLUE_SUPERPOINT)
     glue_features = "superpoint"
 
-    def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
         from imedbench.methods.networks.checkpoints import superpoint_state
         from imedbench.methods.networks.keypoints import Detection
         from imedbench.methods.networks.superpoint import SuperPoint
 
-        net = SuperPoint()
-        weight_files.fill(net, superpoint_state(state))
-        net = net.eval().to(self._device)
+        net = self._filled(SuperPoint(), superpoint_state(states[0]))
         detection = Detection(max_keypoints=self.keypoints, threshold=0.0005)
 
         def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
@@ -162,9 +158,8 @@ class Loftr(KorniaMatcher):
     def _build(self, states: "list[dict[str, Any]]") -> None:
         from kornia.feature import LoFTR
 
-        net = LoFTR(pretrained=None)
-        weight_files.fill(net, states[0].get("state_dict", states[0]))
-        self._net = net.eval().to(self._device)
+        state = states[0].get("state_dict", states[0])
+        self._net = self._filled(LoFTR(pretrained=None), state)
 
     def _match(self, planes: "list[Tensor]") -> tuple[Points, Points]:
         from torch.nn import functional as F

@@ -21,6 +21,9 @@ from imedbench.methods.superpoint_pipeline import shown
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    # Finds points N×2 and descriptors N×D in an image of 1×1×H×W.
+    Extractor = Callable[[Tensor], tuple[Tensor, Tensor]]
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -99,6 +102,11 @@ class KorniaMatcher(ABC):
     def _build(self, states: "list[dict[str, Any]]") -> None:
         """Make the networks of the weights, in the order of ``files``."""
 
+    def _filled(self, net: Any, state: "dict[str, Any]") -> Any:
+        """Fill a network with weights and make it ready for use."""
+        weight_files.fill(net, state)
+        return net.eval().to(self._device)
+
     @abstractmethod
     def _match(self, planes: "list[Tensor]") -> tuple[Points, Points]:
         """Match two images, 1×1×H×W in [0, 1] each: N×2 px of either, row by row partners."""
@@ -130,13 +138,13 @@ class SparseMatcher(KorniaMatcher):
     glue_features: ClassVar[str] = ""  # LightGlue's name of the descriptors; empty for neighbours
 
     @abstractmethod
-    def _extractor(self, state: "dict[str, Any]") -> "Callable[[Tensor], tuple[Tensor, Tensor]]":
-        """Return what finds points N×2 and descriptors N×D in an image of 1×1×H×W."""
+    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
+        """Make the networks that find keypoints, of the first of the weights."""
 
     def _build(self, states: "list[dict[str, Any]]") -> None:
-        self._extract = self._extractor(states[0])
+        self._extract = self._extractor(states)
         if self.glue_features:
-            self._glue = light_glue(self.glue_features, states[1]).to(self._device)
+            self._glue = light_glue(self.glue_features, states[-1]).to(self._device)
 
     def _match(self, planes: "list[Tensor]") -> tuple[Points, Points]:
         from kornia.feature import match_mnn

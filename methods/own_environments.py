@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from imedbench.core.options import Natural, Positive, Side
@@ -10,15 +11,16 @@ from imedbench.core.types import MethodInfo
 from imedbench.methods.estimators import estimator_name, registration_from_matches
 from imedbench.methods.licences import MAGIC_LEAP, ask_licence
 
+_info = partial(MethodInfo, extra="an environment of its own")
+
 
 @register_program(
-    MethodInfo(
+    _info(
         name="ants-syn",
         summary="symmetric diffeomorphic registration on mutual information (ANTs)",
         family="dense",
         paper="Avants, Epstein, Grossman and Gee, Medical Image Analysis 12(1), 2008",
         code_licence="Apache-2.0",
-        extra="an environment of its own",
     ),
     file="programs/ants_syn.py",
 )
@@ -31,13 +33,12 @@ def ants_syn(*, transform: Literal["SyN", "Affine", "ElasticSyN", "SyNCC"] = "Sy
 
 
 @register_program(
-    MethodInfo(
+    _info(
         name="retinalysis",
         summary="SIFT on vessel-enhanced images, refined, with a quadratic fit (Erasmus MC)",
         family="quadratic",
         paper="Liefers, ARVO 2026; github.com/Eyened/retinalysis-registration",
         code_licence="AGPL-3.0-or-later",
-        extra="an environment of its own",
     ),
     file="programs/retinalysis.py",
 )
@@ -50,7 +51,7 @@ def retinalysis(*, quadratic: bool = True) -> None:
 
 
 @register_program(
-    MethodInfo(
+    _info(
         name="eyeliner",
         summary="SuperPoint and LightGlue matches, an affine map or a thin-plate spline (EyeLiner)",
         family="affine",
@@ -60,7 +61,6 @@ def retinalysis(*, quadratic: bool = True) -> None:
         weights="eyeliner 0.1.1",
         trained_on=("coco/train", "megadepth/train"),
         uses_cuda=True,
-        extra="an environment of its own",
     ),
     file="programs/eyeliner.py",
 )
@@ -84,7 +84,7 @@ def eyeliner(
 
 
 @register_program(
-    MethodInfo(
+    _info(
         name="vismatch",
         summary="any matcher of the vismatch collection, by its name",
         family="homography",
@@ -94,7 +94,6 @@ def eyeliner(
         weights="as vismatch 1.4.0 fetches them",
         estimator=estimator_name("homography"),
         uses_cuda=True,
-        extra="an environment of its own",
     ),
     file="programs/vismatch.py",
     estimate=registration_from_matches,
