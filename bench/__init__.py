@@ -4,15 +4,26 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False  # as type checkers understand it, without importing typing
 if TYPE_CHECKING:
-    from imedbench.api import Alignment, Plot, Results, benchmark, conversions, register
+    from imedbench.api import (
+        AlignedSet,
+        Alignment,
+        Plot,
+        Results,
+        align,
+        benchmark,
+        conversions,
+        register,
+    )
 
     __version__: str
 
 __all__ = [
+    "AlignedSet",
     "Alignment",
     "Plot",
     "Results",
     "__version__",
+    "align",
     "benchmark",
     "conversions",
     "register",

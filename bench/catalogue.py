@@ -60,6 +60,7 @@ def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
     Raises:
         BadInput: when nothing has that name.
+        ImedbenchError: when it cannot be made here and says nothing of itself.
     """
     if name in PROTOCOLS:
         rule = PROTOCOLS[name]
@@ -76,11 +77,22 @@ def describe(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     for kind, registry in REGISTRIES.items():
         # A wrapped method, transfer+sift, is not listed, but it is described like any other.
         if name in registry.names() or ("+" in name and registry.wrappers):
-            facts = {"kind": kind.removesuffix("s"), **asdict(_info(registry, name))}
+            facts = {"kind": kind.removesuffix("s"), **_facts(registry, name)}
             return {"name": name, **facts}, _options(registry, name)
     everything = [n for registry in REGISTRIES.values() for n in registry.names()]
     known = [*everything, *PROTOCOLS]
     raise BadInput(Registry.unknown("method, data set, metric or protocol", name, known))
+
+
+def _facts(registry: Registry, name: str) -> dict[str, Any]:
+    """All that is known of a plugin; of one that cannot be made here, what it says and why."""
+    try:
+        return asdict(_info(registry, name))
+    except ImedbenchError as reason:
+        declared = _declared(registry, name)
+        if not declared:
+            raise
+        return {**declared, "available": f"no: {reason}"}
 
 
 def _info(registry: Registry, name: str) -> Any:

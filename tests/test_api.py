@@ -174,11 +174,82 @@ def test_what_a_script_without_a_guard_defines_runs_in_other_processes(
     assert again.code == 0, again.err
 
 
-def _typed(case: RegisteredPair) -> float:
-    return 1.0
+MEASURED = """
+import sys
+
+import imedbench as ib
+from imedbench.core.metrics import MetricInfo, RegisteredPair, register_metric
+
+FACTOR = 2.0
 
 
-_typed.__module__ = "__main__"  # as of a notebook
+@register_metric(MetricInfo("typed", "in a cell"))
+def typed(case: RegisteredPair) -> float:
+    return times() * len(case.truth.fixed_points)
+
+
+def times():
+    return FACTOR
+
+
+for _ in range(2):
+    run = ib.benchmark("identity", sys.argv[1], "run", metrics=["typed"], splits=["multi-modal"])
+    print(run.frame()["typed"].tolist())
+"""
+
+
+def test_a_metric_of_a_script_is_measured_in_another_process_and_again_when_it_changes(
+    write_manifest: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = write_manifest(tmp_path / "data", ["cf"])
+    n_landmarks = 3
+    script = tmp_path / "script.py"
+    for factor in (2.0, 3.0):
+        script.write_text(MEASURED.replace("FACTOR = 2.0", f"FACTOR = {factor}"))
+        done = subprocess.run(
+            [sys.executable, script.name, str(data)],
+            capture_output=True, text=True, cwd=tmp_path, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"[{factor * n_landmarks}]\n" * 2
+
+
+def test_a_method_in_a_process_of_its_own_may_hang_or_be_a_function() -> None:
+    picture = np.zeros((40, 50), np.uint8)
+
+    def hang(fixed: Image, moving: Image) -> Registration:
+        while True:
+            pass
+
+    hung = ib.register(picture, picture, hang, timeout_s=0.3)
+    assert (hung.outcome, hung.latency_ms, bool(hung)) == ("timeout", None, False)
+    assert repr(hung) == f"<Alignment timeout: {hung.reason}>"
+
+
+def test_a_folder_is_aligned_from_python(tmp_path: Path) -> None:
+    pair = make_pair(3, "easy", size=128)
+    (tmp_path / "scans").mkdir()
+    for kind, image in (("cf", pair.fixed), ("octa", pair.moving)):
+        write_image(tmp_path / "scans" / f"a_{kind}.png", image.pixels)
+    done = ib.align(tmp_path / "scans", tmp_path / "out", "identity")
+    assert repr(done) == f"<AlignedSet {tmp_path / 'out'}: 1 of 1 pairs aligned>"
+    assert done.table.is_file()
+    assert done.sheets[0].is_file()
+    assert not done.unanswered
+    with pytest.raises(BadInput, match="no setting 'limits'; did you mean limit"):
+        ib.align(tmp_path / "scans", limits=3)
+
+
+class _Locked:
+    """A metric that cannot go to another process."""
+
+    __module__ = "__main__"  # as of a notebook
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __call__(self, case: RegisteredPair) -> float:
+        return 1.0
 
 
 def test_what_cannot_be_handed_over_is_said_at_once(
@@ -203,9 +274,9 @@ def test_what_cannot_be_handed_over_is_said_at_once(
     for method, message in wrong:
         with pytest.raises(BadInput, match=message):
             ib.benchmark([method], data="synthetic:size=64:pairs=1", out=tmp_path / "run")
-    register_metric(MetricInfo("typed", "in a cell"))(_typed)
-    with pytest.raises(BadInput, match="'typed' is measured in another process: write it to a"):
-        ib.benchmark("sift", data="synthetic:size=64:pairs=1", metrics=["typed"])
+    register_metric(MetricInfo("locked", "in a cell"))(_Locked())
+    with pytest.raises(BadInput, match="metric 'locked' cannot be handed to another process"):
+        ib.benchmark("sift", "synthetic:size=64:pairs=1", tmp_path / "run", metrics=["locked"])
     with pytest.raises(BadInput, match="no setting 'limits'; did you mean limit"):
         ib.benchmark("sift", limits=3)
     assert not (tmp_path / "run" / "run.json").exists()
@@ -262,6 +333,6 @@ def test_importing_and_help_load_nothing_heavy(arguments: list[str], light: set[
 
 
 def test_what_the_package_offers_is_listed() -> None:
-    assert {"register", "benchmark", "Results", "conversions"} <= set(dir(ib))
+    assert {"register", "align", "benchmark", "Results", "conversions"} <= set(dir(ib))
     with pytest.raises(AttributeError, match="no attribute 'registr'"):
         _ = ib.registr

@@ -225,7 +225,7 @@ def test_a_plugin_that_cannot_be_used_is_listed_with_the_reason(
     assert row["summary"] == "cannot be used here: its extra is not installed"
 
 
-def test_info_tells_facts_and_options(cli: Cli) -> None:
+def test_info_tells_facts_and_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = cli("info", "sift")
     rows = table_rows(ended.out)
     assert rows["estimator"] == ["MAGSAC homography 3 px"]
@@ -244,6 +244,10 @@ def test_info_tells_facts_and_options(cli: Cli) -> None:
     switches = cli("info", "imed").out
     assert "off" in switches
     assert "False" not in switches
+    monkeypatch.setattr("imedbench.methods.simple_itk.find_spec", lambda name: None)
+    lacking = json.loads(cli("info", "mutual-information", "--json").out)
+    assert lacking["available"].startswith("no: mutual information needs one more package")
+    assert lacking["extra"] == "imedbench[itk]"
     unknown = cli("info", "siftt")
     assert unknown.code == 2
     assert "did you mean sift" in unknown.err

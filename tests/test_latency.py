@@ -456,7 +456,7 @@ def test_the_command_prints_whole_numbers_of_a_narrow_terminal_and_json(
     from typer.testing import CliRunner
 
     from imedbench.cli import app
-    from imedbench.cli.show import output
+    from imedbench.cli.terminal import output
 
     monkeypatch.setattr(output, "width", 80)
     asked = ["latency", "--methods", "identity,sift", "--data", "synthetic:size=96:pairs=2"]

@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_loaded_says_why(
 
 def test_no_file_is_no_plugin(tmp_path: Path) -> None:
     for path in (tmp_path / "gone.py", tmp_path):
-        with pytest.raises(BadInput, match="takes the path of one"):
+        with pytest.raises(BadInput, match="named by the path of its Python file"):
             load_plugin_file(path)
 
 

@@ -218,12 +218,13 @@ def test_no_number_is_cut_however_narrow_the_terminal(
 ) -> None:
     from rich.console import Console
 
-    from imedbench.cli import show
+    from imedbench.cli import terminal
 
-    monkeypatch.setattr(show, "output", Console(width=width, markup=False))
+    monkeypatch.setattr(terminal, "output", Console(width=width, markup=False))
     headers = ["method", "MSE", "RMSE", "failures", "TRE px", "TRE px ok", "change [95 %]", "why"]
     numbers = ["0.038", "0.187", "11 of 13", "1234.56", "21.73", "-0.123 [-0.456, -0.001]"]
-    show.print_table("t", headers, [["superpoint-superglue:weights=official", *numbers, "a word"]])
+    row = ["superpoint-superglue:weights=official", *numbers, "a word"]
+    terminal.print_table("t", headers, [row])
     printed = capfd.readouterr().out
     assert max(map(len, printed.splitlines())) <= width
     cells = [c.strip() for line in printed.splitlines() for c in re.split("[│┃]", line)]
@@ -231,6 +232,26 @@ def test_no_number_is_cut_however_narrow_the_terminal(
         assert text in cells, printed
     letters = re.sub(r"[^a-z:=-]", "", printed)
     assert "superpoint-superglue" in letters
+
+
+@pytest.mark.parametrize("width", [80, 99, 100, 101, 140])
+def test_no_word_is_cut_where_several_columns_are_folded(
+    monkeypatch: pytest.MonkeyPatch, width: int, capfd: Any
+) -> None:
+    from rich.console import Console
+
+    from imedbench.cli import terminal
+
+    monkeypatch.setattr(terminal, "output", Console(width=width, markup=False))
+    headers = ["name", "family", "weights licence", "extra", "available", "what it is"]
+    row = ["aliked-rot-lightglue", "homography", "BSD-3-Clause AND Apache-2.0"]
+    row += ["imedbench[elastix]", "no", "keypoints trained with rotations, " * 3]
+    terminal.print_table("t", headers, [row])
+    printed = capfd.readouterr().out
+    assert max(map(len, printed.splitlines())) <= width
+    rows = [line for line in printed.splitlines() if line[:1] in ("│", "┃")]
+    assert rows
+    assert all(line[-1] in "│┃" for line in rows), "the right border is there"
 
 
 def test_the_table_of_a_run_is_whole_at_80_columns(

@@ -48,7 +48,8 @@ class Row:
     def __str__(self) -> str:
         head = f"{self.method} on {self.pair_id} ({self.split}): {self.outcome}"
         lines = [f"{head}, {self.reason}" if self.reason else head]
-        lines += [f"  {name}: {value}" for name, value in {**self.facts, **self.scores}.items()]
+        for name, value in {**self.facts, **self.scores}.items():
+            lines.append(f"  {name}: {f'{value:.4g}' if isinstance(value, float) else value}")
         return "\n".join([*lines, self.traceback] if self.traceback else lines)
 
 

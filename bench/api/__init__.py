@@ -1,4 +1,4 @@
-"""The Python side: align a pair, benchmark methods, read what came of it.
+"""The Python side: align a pair or a whole set, benchmark methods, read what came of it.
 
 Example::
 
@@ -12,6 +12,16 @@ Example::
 from imedbench.api.many_pairs import benchmark
 from imedbench.api.one_pair import Alignment, register
 from imedbench.api.results import Plot, Results
+from imedbench.api.whole_set import AlignedSet, align
 from imedbench.core.transforms import conversions
 
-__all__ = ["Alignment", "Plot", "Results", "benchmark", "conversions", "register"]
+__all__ = [
+    "AlignedSet",
+    "Alignment",
+    "Plot",
+    "Results",
+    "align",
+    "benchmark",
+    "conversions",
+    "register",
+]

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imedbench.api.one_pair import MethodLike
 from imedbench.api.results import Results
 from imedbench.core.errors import BadInput, ConfigDrift
 from imedbench.core.options import suggest
+from imedbench.core.progress import NullProgress, Progress
 from imedbench.core.types import SPLITS, Split
+
+if TYPE_CHECKING:
+    from imedbench.analysis.run import Run
+    from imedbench.runs.config import RunConfig
+
+Bar = Callable[[str], AbstractContextManager[Progress]]  # of what is being done, by its title
+
+
+def no_bar(title: str) -> AbstractContextManager[Progress]:
+    """Show nothing."""
+    return nullcontext(NullProgress())
 
 
 def benchmark(
@@ -26,9 +39,9 @@ def benchmark(
 ) -> Results:
     """Run methods on pairs, in processes of their own, and score them; goes on where it stopped.
 
-    A function need not be in a file: it is kept in the run folder with what it uses, so that the
-    processes, and a later ``imedbench run --plugin``, can load it. A script needs no guard of
-    ``__main__``.
+    A function need not be in a file, nor a metric: it is kept in the run folder with what it uses,
+    so that the processes, and a later ``imedbench run --plugin``, can load it. A script needs no
+    guard of ``__main__``.
 
     Args:
         methods: names with their options, functions of two images that return a `Registration`
@@ -37,7 +50,7 @@ def benchmark(
         out: run folder; ``runs/DATA`` if left out.
         splits: which to run; one that the data set lacks is left out.
         metrics: names; all by default.
-        plugins: files with further methods.
+        plugins: files with further methods and metrics.
         settings: others of `imedbench.runs.config.RunConfig`: ``limit``, ``seed``, ``workers``,
             ``timeout_s``, ``recompute`` …
 
@@ -46,50 +59,102 @@ def benchmark(
             handed to another process.
         ConfigDrift: when the folder holds answers of other code or settings.
     """
-    from imedbench.analysis.run import open_run, score_run
-    from imedbench.core.datasets import open_dataset
-    from imedbench.core.registry import METRICS, load_plugin_file
-    from imedbench.runs.config import RunConfig, default_folder, offered_splits
-    from imedbench.runs.handed_over import hand_over
-    from imedbench.runs.pairs import KeptPairs
-    from imedbench.runs.runner import run
-    from imedbench.runs.scoring import Guard
+    from imedbench.core.registry import METRICS
+    from imedbench.runs.config import RunConfig, default_folder
+    from imedbench.runs.handed_over import hand_over, hand_over_metric
 
-    for name in settings:
-        if name not in (known := {field.name for field in fields(RunConfig)}):
-            raise BadInput(f"there is no setting {name!r}; {suggest(name, known)}")
-    files = [Path(plugin) for plugin in plugins]
-    for file in files:
-        load_plugin_file(file)
-    measured = _in_files(metrics or METRICS.names())
-    data = str(data)
-    folder = Path(out) if out else default_folder(data)
-    dataset = KeptPairs(open_dataset(data))
+    check_settings(settings)
+    files = loaded(plugins)
+    folder = Path(out) if out else default_folder(str(data))
+    measured = tuple(metrics or METRICS.names())
     asked = methods if isinstance(methods, Sequence) and not isinstance(methods, str) else [methods]
     specs = []
     for method in asked:
         spec, kept = hand_over(method, folder)
         specs.append(spec)
         files += [kept] if kept else []
-    config = RunConfig(data, tuple(specs), folder, tuple(splits), plugins=tuple(files), **settings)
+    files += filter(None, (hand_over_metric(name, folder) for name in measured))
+    config = RunConfig(
+        str(data), tuple(specs), folder, tuple(splits), plugins=tuple(files), **settings
+    )
     try:
-        run(offered_splits(config, dataset, every_split=True)[0], dataset)
+        run_benchmark(config, measured)
     except ConfigDrift as drift:
-        advice = str(drift).replace("--out", "out=…").replace("--recompute", "recompute=True")
-        raise ConfigDrift(advice) from drift
-    guard = Guard(config.execution, tuple(map(Path, plugins)), config.timeout_s, config.memory_gib)
-    score_run(open_run(folder, dataset=dataset), measured, guard=guard)
+        raise in_python(drift) from drift
     return Results(folder)
 
 
-def _in_files(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics, once it is sure that other processes find them."""
-    from imedbench.core.registry import INTERACTIVE, METRICS
+def run_benchmark(
+    config: RunConfig,
+    metrics: Sequence[str],
+    *,
+    every_split: bool = True,
+    bar: Bar = no_bar,
+    note: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Run methods and score what they found: what `benchmark` and ``imedbench run`` do.
+
+    Args:
+        config: of the run.
+        metrics: names.
+        every_split: whether "all there are" is meant by the splits; if not, a missing one is an
+            error.
+        bar: makes the progress of what is being done.
+        note: is told why a split is left out.
+
+    Raises:
+        BadInput: for an unknown name or option, or data that cannot be opened.
+        ConfigDrift: when the folder holds answers of other code or settings.
+        KeyboardInterrupt: after Ctrl-C, when the pairs in flight are finished and stored.
+    """
+    from imedbench.analysis.run import open_run, score_run
+    from imedbench.core.datasets import open_dataset
+    from imedbench.core.registry import METRICS
+    from imedbench.runs.pairs import KeptPairs
+    from imedbench.runs.plan import offered_splits
+    from imedbench.runs.runner import run
+    from imedbench.runs.scoring import Guard
 
     for name in metrics:
-        if METRICS.factory(name).__module__ == INTERACTIVE:
-            raise BadInput(
-                f"the metric {name!r} is measured in another process: write it to a file and name"
-                " that one as plugins=[…], or leave it out of metrics=[…]"
-            )
-    return tuple(metrics)
+        METRICS.factory(name)
+    dataset = KeptPairs(open_dataset(config.data))
+    config, missing = offered_splits(config, dataset, every_split)
+    for text in missing:
+        note(text)
+    with bar("running") as progress:
+        run(config, dataset, progress)
+    guard = Guard(config.execution, config.plugins, config.timeout_s, config.memory_gib)
+    opened = open_run(config.out, dataset=dataset)
+    with bar("scoring") as progress:
+        score_run(opened, metrics, progress, guard)
+    return opened
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """Refuse settings that a run does not have.
+
+    Raises:
+        BadInput: for the first of them, with the closest name.
+    """
+    from imedbench.runs.config import RunConfig
+
+    known = {field.name for field in fields(RunConfig)}
+    for name in settings:
+        if name not in known:
+            raise BadInput(f"there is no setting {name!r}; {suggest(name, known)}")
+
+
+def loaded(plugins: Sequence[str | Path]) -> list[Path]:
+    """Import plugin files and return their paths."""
+    from imedbench.core.registry import load_plugin_file
+
+    files = [Path(plugin) for plugin in plugins]
+    for file in files:
+        load_plugin_file(file)
+    return files
+
+
+def in_python(drift: ConfigDrift) -> ConfigDrift:
+    """Say what to do about it as Python has it."""
+    text = str(drift).replace("--out", "out=…").replace("--force", "force=True")
+    return ConfigDrift(text.replace("--recompute", "recompute=True"))

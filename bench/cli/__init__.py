@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import typer
 
 from imedbench.cli import (
@@ -19,7 +22,7 @@ from imedbench.cli import (
     report,
     run,
     score,
-    show_row,
+    show,
     sweep,
     train,
 )
@@ -53,24 +56,36 @@ def _root(
     """Which registration method should I trust on my multi-modal retinal images?"""
 
 
-app.command("run")(run.run_command)
-app.command("score")(score.score_command)
-app.command("show")(show_row.show_command)
-app.command("report")(report.report_command)
-app.command("view")(report.view_command)
-app.command("export")(export.export_command)
-app.command("import")(imports.import_command)
-app.command("merge")(merge.merge_command)
-app.command("register")(register.register_command)
-app.command("align")(align.align_command)
-app.command("apply")(align.apply_command)
-app.command("compare")(compare.compare_command)
-app.command("verify")(compare.verify_command)
-app.command("latency")(latency.latency_command)
-app.command("sweep")(sweep.sweep_command)
-app.command("train")(train.train_command)
-app.command("list")(plugins.list_command)
-app.command("info")(plugins.info_command)
-app.command("check")(check.check_command)
-app.command("new")(new.new_command)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run.run_command,
+    "score": score.score_command,
+    "show": show.show_command,
+    "report": report.report_command,
+    "view": report.view_command,
+    "export": export.export_command,
+    "import": imports.import_command,
+    "merge": merge.merge_command,
+    "register": register.register_command,
+    "align": align.align_command,
+    "apply": align.apply_command,
+    "compare": compare.compare_command,
+    "verify": compare.verify_command,
+    "latency": latency.latency_command,
+    "sweep": sweep.sweep_command,
+    "train": train.train_command,
+    "list": plugins.list_command,
+    "info": plugins.info_command,
+    "check": check.check_command,
+    "new": new.new_command,
+}
+
+
+def _help(command: Callable[..., None]) -> str:
+    """The docstring, its paragraphs on one line each: the terminal breaks them where it ends."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for name, command in COMMANDS.items():
+    app.command(name, help=_help(command))(command)
 app.add_typer(data.app, name="data")

@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imedbench.cli.options import (
-    MAX_PROCESSES,
-    AcceptOption,
-    DeviceOption,
-    EnvOption,
-    ForceOption,
-    JsonOption,
-    PluginsOption,
-    SubsetChoice,
-    TimeoutOption,
-    check_device,
-    load_plugins,
-    note_acceptance,
-    ready_environments,
-)
-from imedbench.cli.score import INCOMPLETE
+from imedbench.cli.gathered import MethodOptions, takes
+from imedbench.cli.options import MAX_PROCESSES, ForceOption, SubsetChoice, check_device
+from imedbench.cli.score import INCOMPLETE, ends_when_interrupted
 
 
-def align_command(
+@dataclass(kw_only=True)
+class AlignOptions(MethodOptions):
+    """What `imedbench align` is told."""
+
     pairs: Annotated[
         str,
         typer.Argument(
             help="pairs.csv, a folder of ID_cf.* and ID_octa.* files, or any data set.",
             show_default=False,
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("aligned"),
+    ]
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("aligned")
     method: Annotated[str, typer.Option("--method", "-m", help="NAME or NAME:OPTION=VALUE.")] = (
         "imed"
-    ),
+    )
     subset: Annotated[
         SubsetChoice, typer.Option(help="Pairs marked train or test, or all of them.")
-    ] = SubsetChoice.ALL,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most this many pairs.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Processes.")] = 1,
-    device: DeviceOption = "cpu",
-    timeout: TimeoutOption = 60.0,
-    force: ForceOption = False,
-    plugin: PluginsOption = None,
-    accept_license: AcceptOption = False,
-    env: EnvOption = None,
-    json: JsonOption = False,
-) -> None:
+    ] = SubsetChoice.ALL
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many pairs.")] = None
+    workers: Annotated[int, typer.Option(min=1, max=MAX_PROCESSES, help="Processes.")] = 1
+    force: ForceOption = False
+
+
+@takes(AlignOptions)
+def align_command(options: AlignOptions) -> None:
     """Align every pair and write images at their own depth, transforms, a table and a QC sheet.
 
     Refused pairs get no image; they come first in aligned.csv and on qc.png. The same command again
@@ -61,52 +49,38 @@ def align_command(
 
     imedbench align folder:root=scans:moving=fa --out aligned
     """
-    from imedbench.cli.show import ProgressBar, output, print_json, remarks
-    from imedbench.core.datasets import open_dataset
+    from imedbench.api.whole_set import align_set
+    from imedbench.cli.terminal import ProgressBar, output, print_json, remarks
     from imedbench.core.types import SPLITS
-    from imedbench.reports.qc import write_sheets
-    from imedbench.runs.align import TABLE, PartOfPairs, align
-    from imedbench.runs.config import RunConfig, offered_splits
+    from imedbench.runs.config import RunConfig
 
-    plugins = load_plugins(plugin)
-    note_acceptance(accept_license)
-    ready_environments(env, [method])
-    dataset = PartOfPairs(open_dataset(pairs), subset.value, limit)
     config = RunConfig(
-        data=pairs,
-        methods=(method,),
-        out=out,
+        data=options.pairs,
+        methods=(options.method,),
+        out=options.out,
         splits=SPLITS,
-        device=check_device(device),
-        workers=workers,
-        timeout_s=timeout,
-        plugins=plugins,
+        subset=options.subset.value,
+        limit=options.limit,
+        device=check_device(options.device),
+        workers=options.workers,
+        timeout_s=options.timeout,
+        plugins=options.ready([options.method]),
     )
-    config, _ = offered_splits(config, dataset, True)
-    config = RunConfig(**{**vars(config), "splits": config.splits[:1]})
-    try:
-        with ProgressBar("aligning") as progress:
-            done = align(config, dataset, progress, force=force)
-    except KeyboardInterrupt:
-        remarks.print("interrupted; every finished pair is stored, the same command goes on")
-        raise typer.Exit(INCOMPLETE) from None
-    with ProgressBar("drawing") as progress:
-        pages = write_sheets(out, done, dataset, progress)
-    aligned = sum(item.files is not None for item in done)
-    unanswered = [i for i in done if i.row is None or not i.row.outcome.is_answer]
-    if json:
-        print_json({"out": str(out), "pairs": len(done), "aligned": aligned})
+    with ends_when_interrupted():
+        done = align_set(config, force=options.force, bar=ProgressBar)
+    if options.json:
+        print_json({"out": str(done.folder), "pairs": len(done.pairs), "aligned": done.aligned})
     else:
         output.print(
-            f"{aligned} of {len(done)} pairs aligned; {out / TABLE} and {pages[0]} show the others"
-            " first",
+            f"{done.aligned} of {len(done.pairs)} pairs aligned; {done.table} and {done.sheets[0]}"
+            f" show {'the others first' if done.aligned < len(done.pairs) else 'them'}",
             highlight=False,
         )
-    if unanswered:
-        reason = unanswered[0].row.reason if unanswered[0].row else "not computed"
+    if done.unanswered:
+        first = done.unanswered[0]
         remarks.print(
-            f"INCOMPLETE: {len(unanswered)} pairs have no answer, first"
-            f" {unanswered[0].ref.pair_id}: {reason}",
+            f"INCOMPLETE: {len(done.unanswered)} pairs have no answer, first"
+            f" {first.ref.pair_id}: {first.row.reason if first.row else 'not computed'}",
             style="yellow",
             highlight=False,
         )
@@ -135,7 +109,7 @@ def apply_command(
 
     imedbench apply aligned/transforms/07.json lesions.csv --inverse --out lesions_on_octa.csv
     """
-    from imedbench.cli.show import output, remarks
+    from imedbench.cli.terminal import output, remarks
     from imedbench.core.decoding import read_picture
     from imedbench.core.errors import BadInput
     from imedbench.runs.alignment import map_points_file, read_alignment, warp_picture

@@ -45,7 +45,7 @@ def compare_command(
     imedbench compare runs/base runs/new --fail-if "tre_mean>+5%" --fail-if "failures>+0"
     """
     from imedbench.analysis.comparison import Condition, RunSelector, compare_runs
-    from imedbench.cli.show import remarks
+    from imedbench.cli.terminal import remarks
 
     load_plugins(plugin)
     conditions = [Condition.parse(text) for text in fail_if or []]
@@ -77,7 +77,7 @@ def verify_command(
     """
     from imedbench.analysis.run import open_run
     from imedbench.analysis.verify import verify_run
-    from imedbench.cli.show import ProgressBar
+    from imedbench.cli.terminal import ProgressBar
 
     plugins = load_plugins(plugin)
     opened = open_run(run, data)
@@ -90,7 +90,7 @@ def verify_command(
 
 
 def _show_comparison(rows: Sequence[MetricComparison], *, as_json: bool) -> None:
-    from imedbench.cli.show import number, output, print_json, print_table
+    from imedbench.cli.terminal import number, output, print_json, print_table
 
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -128,7 +128,7 @@ def _legend(rows: Sequence[MetricComparison]) -> str:
 
 
 def _change(row: MetricComparison) -> str:
-    from imedbench.cli.show import number
+    from imedbench.cli.terminal import number
 
     if row.metric == "failures":
         return f"{row.after - row.before:+.0f}"
@@ -146,7 +146,7 @@ def _digits(row: MetricComparison) -> int:
 
 def _show_checks(checks: Sequence[Check], tolerance_px: float, *, as_json: bool) -> bool:
     """Print a row for each check, and say whether all agree."""
-    from imedbench.cli.show import print_json, print_table
+    from imedbench.cli.terminal import print_json, print_table
 
     agree = [check.agrees(tolerance_px) for check in checks]
     if as_json:

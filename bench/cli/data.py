@@ -25,7 +25,7 @@ def check_command(
 
     imedbench data check my/pairs.csv
     """
-    from imedbench.cli.show import ProgressBar, output, print_json, print_table
+    from imedbench.cli.terminal import ProgressBar, output, print_json, print_table
     from imedbench.core.datasets import open_dataset
     from imedbench.methods.weights import names as weight_names
     from imedbench.methods.weights import read_card
@@ -65,7 +65,7 @@ def translate_command(
 
     imedbench data translate my/pairs.csv translated
     """
-    from imedbench.cli.show import ProgressBar, output
+    from imedbench.cli.terminal import ProgressBar, output
     from imedbench.core.datasets import open_dataset, with_weights
     from imedbench.core.errors import BadInput
     from imedbench.datasets.export import write_dataset
@@ -92,7 +92,7 @@ def fingerprint_command(
 
     imedbench data fingerprint trainings/cyclegan/cf_to_octa.json --root data
     """
-    from imedbench.cli.show import output
+    from imedbench.cli.terminal import output
     from imedbench.methods.training.vessel_folders import hash_images
     from imedbench.methods.weights import read_card, write_card
 
@@ -118,7 +118,7 @@ def make_synthetic_command(
 
     imedbench data make-synthetic eyes --pairs 100 --seed 1
     """
-    from imedbench.cli.show import output, remarks
+    from imedbench.cli.terminal import output, remarks
     from imedbench.core.options import PluginSpec
     from imedbench.core.registry import DATASETS
     from imedbench.datasets.export import write_dataset
@@ -142,7 +142,7 @@ def render_eyes_command(
 
     imedbench data render-eyes eyes --count 1900
     """
-    from imedbench.cli.show import ProgressBar, output
+    from imedbench.cli.terminal import ProgressBar, output
     from imedbench.datasets.synthetic.rendered_eyes import render_eyes
 
     with ProgressBar("drawing") as progress:
@@ -166,7 +166,7 @@ def show_command(
     imedbench data show synthetic:level=hard --out hard.png
     """
     from imedbench.cli.options import checked_split
-    from imedbench.cli.show import output, remarks
+    from imedbench.cli.terminal import output, remarks
     from imedbench.core.datasets import open_dataset
     from imedbench.core.images import write_image
     from imedbench.datasets.contact_sheet import contact_sheet

@@ -56,7 +56,7 @@ def export_command(
     from imedbench.analysis.run import open_run
     from imedbench.analysis.tables import incomplete
     from imedbench.cli.score import end_by
-    from imedbench.cli.show import output
+    from imedbench.cli.terminal import output
     from imedbench.reports.export import export
 
     load_plugins(plugin)

@@ -17,7 +17,7 @@ from imedbench.cli.options import (
     names,
 )
 from imedbench.cli.run import DEFAULT_DATA, DEFAULT_METHODS
-from imedbench.cli.show import number, output, print_json, print_table, remarks
+from imedbench.cli.terminal import number, output, print_json, print_table, remarks
 
 if TYPE_CHECKING:
     from imedbench.analysis.statistics import Interval

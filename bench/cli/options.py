@@ -106,7 +106,7 @@ def ready_environments(named: list[str] | None, methods: Sequence[str]) -> None:
     They are made here, in sight, and not by a worker; a method whose environment cannot be made
     gets rows that say so, like any other that cannot work here.
     """
-    from imedbench.cli.show import remarks
+    from imedbench.cli.terminal import remarks
     from imedbench.core.programs.declaring import make_environment_of, name_interpreter
 
     for text in named or []:

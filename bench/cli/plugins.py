@@ -31,7 +31,7 @@ def list_command(
     imedbench list methods --plugin my_method.py
     """
     from imedbench.catalogue import overview
-    from imedbench.cli.show import print_json, print_table
+    from imedbench.cli.terminal import print_json, print_table
 
     load_plugins(plugin)
     rows = overview(kind.value)
@@ -60,7 +60,7 @@ def info_command(
     imedbench info sift
     """
     from imedbench.catalogue import describe
-    from imedbench.cli.show import print_json, print_table
+    from imedbench.cli.terminal import print_json, print_table
 
     load_plugins(plugin)
     facts, options = describe(name)
@@ -86,4 +86,4 @@ def _text(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(map(str, sorted(value))) or "–"
-    return str(value) if value not in ("", None) else "–"
+    return str(value) if value not in ("", None, {}) else "–"

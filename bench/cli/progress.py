@@ -19,7 +19,7 @@ class ProgressBar:
     """
 
     def __init__(self, title: str) -> None:
-        from imedbench.cli.show import remarks
+        from imedbench.cli.terminal import remarks
 
         self._title = title
         self._lines = None if remarks.is_terminal else ProgressLines(title, remarks.print)

@@ -76,7 +76,7 @@ def report_command(
     """
     from imedbench.analysis.tables import incomplete
     from imedbench.cli.score import end_by
-    from imedbench.cli.show import print_json
+    from imedbench.cli.terminal import print_json
 
     load_plugins(plugin)
     _claim(runs, out, format, force=force)
@@ -182,7 +182,7 @@ def _write_sweep(folder: Path, out: Path | None, kind: Format) -> list[Path]:
 
 
 def _name(written: list[Path]) -> None:
-    from imedbench.cli.show import output
+    from imedbench.cli.terminal import output
 
     for page in written:
         output.print(f"wrote {page}", highlight=False, soft_wrap=True)
@@ -190,7 +190,7 @@ def _name(written: list[Path]) -> None:
 
 def write_pages(run: Run, folder: Path, kind: Format, wanted: Sequence[str] = ()) -> list[Path]:
     """Write the pages of one kind, or of both, with these pairs before all others in the HTML."""
-    from imedbench.cli.show import ProgressBar
+    from imedbench.cli.terminal import ProgressBar
 
     written = []
     with ProgressBar("drawing") as progress:

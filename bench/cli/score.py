@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
     from imedbench.runs.scoring import Guard
 
 INCOMPLETE = 3  # exit code
+
+
+@contextmanager
+def ends_when_interrupted() -> Iterator[None]:
+    """Say after Ctrl-C that nothing is lost, and end with 3."""
+    from imedbench.cli.terminal import remarks
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        remarks.print("interrupted; every finished pair is stored, the same command goes on")
+        raise typer.Exit(INCOMPLETE) from None
 
 
 def score_command(
@@ -65,7 +79,7 @@ def score_and_show(
 ) -> None:
     """Bring the scores up to date and print what came out; end with 3 where answers are missing."""
     from imedbench.analysis.run import score_run
-    from imedbench.cli.show import ProgressBar
+    from imedbench.cli.terminal import ProgressBar
 
     with ProgressBar("scoring") as progress:
         score_run(run, metrics, progress, guard)
@@ -75,7 +89,7 @@ def score_and_show(
 def show_run(run: Run, *, page: bool, as_json: bool) -> None:
     """Print what came out of a run; end with 3 where answers are missing."""
     from imedbench.analysis.tables import incomplete, pair_table, summarise
-    from imedbench.cli.show import print_json
+    from imedbench.cli.terminal import print_json
 
     table = pair_table(run.store)
     gaps, summaries = incomplete(table), summarise(table)
@@ -100,7 +114,7 @@ def _print_run(
     """Print a table a split, what each means in one line, what to know, and where the page is."""
     from imedbench.analysis.best import judge_split
     from imedbench.cli.report import Format, write_pages
-    from imedbench.cli.show import output
+    from imedbench.cli.terminal import output
     from imedbench.reports.report import headline
 
     for split in dict.fromkeys(summary.split for summary in summaries):
@@ -130,7 +144,7 @@ _LEGEND = (
 def _print_split(title: str, rows: list[MethodSummary]) -> None:
     """Print the seed's table with landmark errors, then the metrics that plugins brought."""
     from imedbench.analysis.tables import is_built_in
-    from imedbench.cli.show import print_table
+    from imedbench.cli.terminal import print_table
     from imedbench.reports.formats import interval, milliseconds, number
 
     headers = ["method", "MSE", "RMSE", "failures", "TRE px", "TRE px ok", "latency ms"]
@@ -166,7 +180,7 @@ def _licences(run: Run) -> str:
 
 def end_by(gaps: str) -> None:
     """End with 3, saying why, where a run is incomplete."""
-    from imedbench.cli.show import remarks
+    from imedbench.cli.terminal import remarks
 
     if gaps:
         remarks.print(f"INCOMPLETE: {gaps}", style="yellow", highlight=False)

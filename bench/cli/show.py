@@ -1,88 +1,35 @@
-"""How results look in a terminal."""
+"""`imedbench show`: one pair under one method."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Annotated
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from imedbench.cli.progress import ProgressBar
-from imedbench.reports.formats import number
-
-__all__ = ["ProgressBar", "number", "output", "print_json", "print_table", "remarks"]
-
-#: Progress and remarks go to stderr, so that what a command prints can be piped.
-#: Names and reasons may hold brackets, which are no markup.
-remarks = Console(stderr=True, markup=False, soft_wrap=True)
-#: A pipe has no width of its own; who sets COLUMNS is obeyed.
-output = Console(
-    width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100, markup=False
-)
+from imedbench.cli.options import JsonOption, RunFolder
 
 
-_NAME_WIDTH = 24  # a first column may be folded to this, or to a third of the width
-_TEXT_WIDTH = 14  # a column of words to this
-_FRAME = 3  # characters a column needs beside its text
+def show_command(
+    run: RunFolder,
+    pair: Annotated[str, typer.Argument(help="Id of the pair.", show_default=False)],
+    method: Annotated[str, typer.Argument(help="Method as in the run.", show_default=False)],
+    json: JsonOption = False,
+) -> None:
+    """Print all that a run keeps of one pair under one method, a crash with its traceback.
 
+    Example:
 
-def print_table(title: str, headers: list[str], rows: list[list[str]]) -> None:
-    """Print a table; columns after the first are right-aligned where they hold numbers.
-
-    Numbers are never cut: columns that do not fit the width go into a further table.
+    imedbench show runs/synthetic eye-3 sift:ratio=0.7
     """
-    columns = [[header, *(row[i] for row in rows)] for i, header in enumerate(headers)]
-    for part in _parts(columns, output.width):
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-        for index, column in enumerate(part):
-            numeric = index > 0 and _is_numeric(column)
-            justify: Literal["left", "right"] = "right" if numeric else "left"
-            width = _narrowest(column, is_name=index == 0)
-            fixed = width if numeric else None
-            table.add_column(
-                column[0], justify=justify, overflow="fold", min_width=width, width=fixed
-            )
-        for cells in zip(*(column[1:] for column in part), strict=True):
-            table.add_row(*cells)
-        output.print(table)
-        title = f"{title.removesuffix(', continued')}, continued"
+    from imedbench.analysis.row import find_rows
+    from imedbench.cli.terminal import print_json
 
-
-def _parts(columns: list[list[str]], width: int) -> list[list[list[str]]]:
-    """The columns of each table that fits the width, each with the first column before them."""
-    name, *others = columns
-    parts: list[list[list[str]]] = [[name]]
-    room = start = width - 1 - _FRAME - _narrowest(name, is_name=True)
-    for column in others:
-        needed = _narrowest(column, is_name=False) + _FRAME
-        if needed > room and len(parts[-1]) > 1:
-            parts.append([name])
-            room = start
-        parts[-1].append(column)
-        room -= needed
-    return parts
-
-
-def _narrowest(column: list[str], *, is_name: bool) -> int:
-    """Width to which a column may shrink: that of its numbers, or a few words."""
-    cells = max(map(cell_len, column[1:]), default=0)
-    word = max(map(cell_len, column[0].split()), default=0)
-    if not is_name and _is_numeric(column):
-        return max(cells, word)
-    widest = max(cells, cell_len(column[0]))
-    return max(word, min(widest, min(_NAME_WIDTH, output.width // 3) if is_name else _TEXT_WIDTH))
-
-
-def print_json(content: Any) -> None:
-    """Print JSON, with null for what is not a finite number."""
-    from imedbench.core.arrays import plain  # and numpy, which `--help` can do without
-
-    print(json.dumps(plain(content), indent=2, ensure_ascii=False))
-
-
-def _is_numeric(column: list[str]) -> bool:
-    return all(cell and cell[0] in "0123456789–-∞+" and len(cell) < 28 for cell in column[1:])
+    rows = find_rows(run, pair, method)
+    if json:
+        print_json([{**asdict(row), "log": row.log and str(row.log)} for row in rows])
+        return
+    for row in rows:
+        typer.echo(row)
+        if row.outcome != "ok" and row.log:
+            typer.echo(f"  what it printed: {row.log}")

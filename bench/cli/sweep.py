@@ -66,7 +66,7 @@ def sweep_command(
     from dataclasses import asdict
 
     from imedbench.analysis.sweep import sweep
-    from imedbench.cli.show import ProgressBar, number, output, print_json, print_table
+    from imedbench.cli.terminal import ProgressBar, number, output, print_json, print_table
     from imedbench.reports.page import write_sweep_page
     from imedbench.reports.sweep import write_sweep
     from imedbench.runs.config import RunConfig

@@ -94,17 +94,21 @@ def option_types(factory: Callable[..., Any]) -> dict[str, Any]:
     target = factory.__init__ if inspect.isclass(factory) else factory
     if target is object.__init__:
         return {}
+    parameters = inspect.signature(factory).parameters.values()
+    options = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    annotated = getattr(target, "__annotations__", {})
+
+    def only_options() -> None: ...
+
+    # What else is annotated may name what is not there: a cell's function goes without its imports.
+    only_options.__annotations__ = {name: annotated[name] for name in options if name in annotated}
+    known = getattr(inspect.unwrap(target), "__globals__", {})
     try:
-        hints = typing.get_type_hints(target, include_extras=True)
+        hints = typing.get_type_hints(only_options, known, include_extras=True)
     except Exception as error:  # annotations are code
         name = getattr(factory, "__name__", factory)
         raise BadInput(f"{name}: the type of an option cannot be told ({error})") from error
-    parameters = inspect.signature(factory).parameters.values()
-    return {
-        p.name: hints.get(p.name, str)
-        for p in parameters
-        if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-    }
+    return {name: hints.get(name, str) for name in options}
 
 
 def option_defaults(factory: Callable[..., Any]) -> dict[str, Any]:

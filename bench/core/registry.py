@@ -178,7 +178,8 @@ def load_plugin_file(path: Path) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise BadInput(f"{path}: not a Python file; --plugin takes the path of one")
+        what = "not a Python file" if path.exists() else "no such file"
+        raise BadInput(f"{path}: {what}; a plugin is named by the path of its Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +16,7 @@ from imedbench.core.diagnostics import Diagnostics as Diagnostics
 from imedbench.core.diagnostics import Matches as Matches
 from imedbench.core.diagnostics import are_point_rows
 from imedbench.core.errors import ContractError
+from imedbench.core.outcomes import Outcome as Outcome
 from imedbench.core.transforms import Transform
 
 Split = Literal["multi-modal", "single-modal"]
@@ -230,31 +230,3 @@ class Method(Protocol):
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""
-
-
-class Outcome(StrEnum):
-    """What became of one pair under one method; exactly one of these is stored."""
-
-    OK = "ok"
-    NO_TRANSFORM = "no_transform"
-    DEGENERATE = "degenerate"
-    TIMEOUT = "timeout"
-    OUT_OF_MEMORY = "out_of_memory"
-    CRASH = "crash"
-    SKIPPED = "skipped"
-    UNREADABLE = "unreadable"
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether tables count it as a registration failure."""
-        return self in _FAILURES
-
-    @property
-    def is_answer(self) -> bool:
-        """Whether the method had its chance: a crash, skip or bad file leaves a run incomplete."""
-        return self is Outcome.OK or self in _FAILURES
-
-
-_FAILURES = frozenset(
-    {Outcome.NO_TRANSFORM, Outcome.DEGENERATE, Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY}
-)

@@ -6,13 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from imedbench.core.datasets import Dataset, MissingSplit, is_path
+from imedbench.core.datasets import Dataset, is_path
 from imedbench.core.errors import BadInput, ConfigDrift, unusable
 from imedbench.core.options import PluginSpec, option_types
 from imedbench.core.registry import DATASETS
@@ -226,30 +226,3 @@ class _Content(msgspec.Struct):
     provenance: dict[str, Any]
     pairs: str = ""
     code: dict[str, str] = {}
-
-
-def offered_splits(
-    config: RunConfig, dataset: Dataset, every_split: bool
-) -> tuple[RunConfig, list[str]]:
-    """Leave out the splits a data set does not have, and say why.
-
-    Args:
-        config: with the splits asked for.
-        dataset: opened.
-        every_split: whether "all there are" was meant; if not, a missing one is an error.
-
-    Raises:
-        MissingSplit: when a split asked for by name is missing, or all are.
-    """
-    present, reasons = [], []
-    for split in config.splits:
-        try:
-            dataset.refs(split)
-            present.append(split)
-        except MissingSplit as error:
-            if not every_split:
-                raise
-            reasons.append(str(error))
-    if not present:
-        raise MissingSplit("; ".join(reasons))
-    return replace(config, splits=tuple(present)), reasons

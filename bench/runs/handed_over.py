@@ -1,4 +1,4 @@
-"""Methods that no file holds, such as a notebook's: kept in the run folder, as a plugin there.
+"""Plugins that no file holds, such as a notebook's: kept in the run folder, as plugin files there.
 
 A worker process is started anew and knows nothing of the process that started it. What a function
 consists of and uses goes with it by cloudpickle; beside it lies a plugin file that loads it.
@@ -6,6 +6,7 @@ consists of and uses goes with it by cloudpickle; beside it lies a plugin file t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import io
@@ -13,6 +14,7 @@ import linecache
 import re
 from collections import ChainMap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType
 from typing import Any, ClassVar
@@ -21,8 +23,9 @@ import cloudpickle
 
 from imedbench.core.errors import BadInput
 from imedbench.core.methods import register_method
+from imedbench.core.metrics import Metric
 from imedbench.core.options import PluginSpec
-from imedbench.core.registry import INTERACTIVE, METHODS, PLUGIN_MODULE
+from imedbench.core.registry import INTERACTIVE, METHODS, METRICS, PLUGIN_MODULE, Registry
 from imedbench.core.text import as_text
 from imedbench.core.types import Method, MethodInfo
 from imedbench.runs.files import slug, write_atomically
@@ -30,12 +33,13 @@ from imedbench.runs.packages import source_hash
 
 FOLDER = "functions"
 _OF_NO_MEANING = ("__dict__", "__weakref__", "__firstlineno__", "_abc_impl")  # of a class
-_PLUGIN = '''"""The method {name}, as it was handed over; content {digest}."""
+_PLUGIN = '''"""The {kind} {name}, as it was handed over; content {digest}."""
 
 from imedbench.runs.handed_over import register_kept
 
-register_kept({name!r}, {digest!r}, __file__)
+register_kept({name!r}, {digest!r}, __file__, {kind!r})
 '''
+_REGISTRIES = {registry.kind: registry for registry in (METHODS, METRICS)}
 
 
 def hand_over(method: Any, folder: Path) -> tuple[str, Path | None]:
@@ -52,32 +56,55 @@ def hand_over(method: Any, folder: Path) -> tuple[str, Path | None]:
         BadInput: when it has no name of its own, or cannot be pickled.
     """
     spec = PluginSpec.parse(method if isinstance(method, str) else _register(method))
-    name = spec.name.rpartition("+")[2]
-    factory = METHODS.factory(name)
-    if METHODS.is_installed(name) or factory.__module__.startswith(PLUGIN_MODULE):
-        return str(spec), None
+    return str(spec), _keep(METHODS, spec.name.rpartition("+")[2], folder / FOLDER)
+
+
+def hand_over_metric(name: str, folder: Path) -> Path | None:
+    """Make sure that worker processes can find a metric.
+
+    Args:
+        name: as it is registered.
+        folder: the run folder.
+
+    Returns:
+        The plugin file that holds it, None where it is installed or in a plugin file.
+
+    Raises:
+        BadInput: for an unknown name, or when it cannot be pickled.
+    """
+    return _keep(METRICS, name, folder / FOLDER / "metrics")
+
+
+def _keep(registry: Registry, name: str, folder: Path) -> Path | None:
+    """Write a plugin file that holds a plugin, unless it is in one or installed."""
+    factory = registry.factory(name)
+    if registry.is_installed(name) or factory.__module__.startswith(PLUGIN_MODULE):
+        return None
+    factory = getattr(factory, "unmarked", factory)
     try:
         content, digest = _content(factory), _digest(factory)
     except Exception as error:  # what cannot be pickled fails in many ways
         raise BadInput(
-            f"the method {name!r} cannot be handed to another process ({as_text(error)}); make in"
-            " it what it uses, or write it to a file and name that one as plugins=[…]"
+            f"the {registry.kind} {name!r} cannot be handed to another process ({as_text(error)});"
+            " make in it what it uses, or write it to a file and name that one as plugins=[…]"
         ) from error
-    _mark(factory, digest)
-    file = (folder / FOLDER / f"{slug(name)}.py").resolve()
+    _mark(registry, name, factory, digest)
+    file = (folder / f"{slug(name)}.py").resolve()
     write_atomically(file.with_suffix(".pickle"), content)
-    write_atomically(file, _PLUGIN.format(name=name, digest=digest).encode())
-    return str(spec), file
+    plugin = _PLUGIN.format(kind=registry.kind, name=name, digest=digest)
+    write_atomically(file, plugin.encode())
+    return file
 
 
-def register_kept(name: str, digest: str, file: str) -> None:
-    """Register the method that is kept beside a plugin file, unless its module does so itself."""
+def register_kept(name: str, digest: str, file: str, kind: str = METHODS.kind) -> None:
+    """Register the plugin that is kept beside a plugin file, unless its module does so itself."""
     factory, sources = cloudpickle.loads(Path(file).with_suffix(".pickle").read_bytes())
     for cell, text in sources.items():  # tracebacks quote from here
         linecache.cache[cell] = (len(text), None, text.splitlines(keepends=True), cell)
-    if name not in METHODS.loaded():
-        METHODS.register(name)(factory)
-        _mark(factory, digest)
+    registry = _REGISTRIES[kind]
+    if name not in registry.loaded():
+        registry.register(name)(factory)
+        _mark(registry, name, factory, digest)
 
 
 def _register(method: Any) -> str:
@@ -111,14 +138,30 @@ def _maker(method: Method) -> Callable[[], Method]:
     return build
 
 
-def _mark(factory: Callable[..., Any], digest: str) -> None:
-    """Note what identifies the code of a method that no file holds."""
-    if factory.__module__ == INTERACTIVE:
+def _mark(registry: Registry, name: str, factory: Callable[..., Any], digest: str) -> None:
+    """Note what identifies the code of a plugin that no file holds.
+
+    A method's is part of its rows' keys. A metric's becomes part of its version, so that a cell
+    that was changed is measured again.
+    """
+    if factory.__module__ != INTERACTIVE:
+        return
+    if registry is METHODS:
         factory.content = digest  # type: ignore[attr-defined]
+        return
+
+    @functools.wraps(factory)
+    def versioned(**options: Any) -> Metric:
+        metric: Metric = factory(**options)
+        info = replace(metric.info, version=f"{metric.info.version} {digest}")
+        return replace(metric, info=info)
+
+    versioned.unmarked = factory  # type: ignore[attr-defined]
+    registry.register(name)(versioned)
 
 
 def _content(factory: Callable[..., Any]) -> bytes:
-    """All that a method consists of, and the text of the cells it was written in."""
+    """All that a plugin consists of, and the text of the cells it was written in."""
     buffer = io.BytesIO()
     keeper = _Keeper(buffer)
     keeper.dump((factory, keeper.sources))
@@ -152,7 +195,7 @@ def _named_code(make: Callable[..., CodeType], arguments: tuple[Any, ...], file:
 
 
 def _digest(factory: Callable[..., Any]) -> str:
-    """Hash of all that a method consists of, the same in every process."""
+    """Hash of all that a plugin consists of, the same in every process."""
     if factory.__module__ != INTERACTIVE:
         return source_hash(factory.__module__)
     buffer = io.BytesIO()

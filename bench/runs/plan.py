@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from imedbench.core.datasets import Dataset, PairRef
+from dataclasses import replace
+
+from imedbench.core.datasets import Dataset, MissingSplit, PairRef
 from imedbench.core.errors import BadInput
 from imedbench.runs.config import RunConfig
 
@@ -33,3 +35,30 @@ class Plan:
         if not self.refs:
             n = len(self.whole)
             raise BadInput(f"--shard {config.shard}: no pair is left for it, there are {n} in all")
+
+
+def offered_splits(
+    config: RunConfig, dataset: Dataset, every_split: bool
+) -> tuple[RunConfig, list[str]]:
+    """Leave out the splits a data set does not have, and say why.
+
+    Args:
+        config: with the splits asked for.
+        dataset: opened.
+        every_split: whether "all there are" was meant; if not, a missing one is an error.
+
+    Raises:
+        MissingSplit: when a split asked for by name is missing, or all are.
+    """
+    present, reasons = [], []
+    for split in config.splits:
+        try:
+            dataset.refs(split)
+            present.append(split)
+        except MissingSplit as error:
+            if not every_split:
+                raise
+            reasons.append(str(error))
+    if not present:
+        raise MissingSplit("; ".join(reasons))
+    return replace(config, splits=tuple(present)), reasons
