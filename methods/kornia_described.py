@@ -12,8 +12,6 @@ from imedbench.methods.kornia_pipeline import SparseMatcher
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imedbench.methods.kornia_pipeline import Extractor
-
 
 @METHODS.register("dedode")
 @dataclass(kw_only=True, eq=False)
@@ -28,22 +26,21 @@ class DeDoDe(SparseMatcher):
     paper = "Edstedt, Bökman, Wadenbäck and Felsberg, 3DV 2024"
     files = (weight_files.DEDODE_DETECTOR, weight_files.DEDODE_DESCRIPTOR)
 
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
         import torch
         from kornia.feature import DeDoDe as Network
-        from torch.nn import functional as F
 
         net = Network("L", "B", torch.float32)
         for part, state in zip((net.detector, net.descriptor), states, strict=True):
             weight_files.fill(part, state)
-        net = net.eval().to(self._device)
+        return net.eval().to(self._device)
 
-        def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
-            points, _, descriptors = net(plane.expand(-1, 3, -1, -1), n=self.keypoints)
-            # It counts from the corner of a pixel, we from its centre.
-            return points[0] - 0.5, F.normalize(descriptors[0], dim=1)
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        from torch.nn import functional as F
 
-        return extract
+        points, _, descriptors = self._net(plane.expand(-1, 3, -1, -1), n=self.keypoints)
+        # It counts from the corner of a pixel, we from its centre.
+        return points[0] - 0.5, F.normalize(descriptors[0], dim=1)
 
 
 @METHODS.register("keynet-hardnet")
@@ -59,14 +56,13 @@ class KeyNetHardNet(SparseMatcher):
     paper = "Barroso-Laguna et al., ICCV 2019; Mishchuk et al., NeurIPS 2017"
     files = (weight_files.KEYNET, weight_files.HARDNET, weight_files.ORINET)
 
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
         from kornia.feature import (
             HardNet,
             KeyNetDetector,
             LAFDescriptor,
             LAFOrienter,
             OriNet,
-            get_laf_center,
         )
 
         orientation, patches = OriNet(False), HardNet(False)
@@ -77,11 +73,11 @@ class KeyNetHardNet(SparseMatcher):
         for net, state in zip(nets, states, strict=True):
             weight_files.fill(net, state.get("state_dict", state))
         descriptor = LAFDescriptor(patches, patch_size=32, grayscale_descriptor=True)
-        for part in (detector, descriptor):
-            part.eval().to(self._device)
+        return tuple(part.eval().to(self._device) for part in (detector, descriptor))
 
-        def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
-            frames, _ = detector(plane)[:2]
-            return get_laf_center(frames)[0], descriptor(plane, frames)[0]
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        from kornia.feature import get_laf_center
 
-        return extract
+        detector, descriptor = self._net
+        frames, _ = detector(plane)[:2]
+        return get_laf_center(frames)[0], descriptor(plane, frames)[0]

@@ -18,27 +18,10 @@ from imedbench.methods.kornia_pipeline import KorniaMatcher, SparseMatcher, as_p
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from imedbench.methods.kornia_pipeline import Extractor
-
-
-class _XFeat(SparseMatcher):
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
-        from kornia.feature import XFeat
-
-        net = XFeat(top_k=self.keypoints)
-        weight_files.fill(net.net, states[0])
-        net = net.eval().to(self._device)
-
-        def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
-            found = net.detectAndCompute(plane)[0]
-            return found["keypoints"], found["descriptors"]
-
-        return extract
-
 
 @METHODS.register("xfeat")
 @dataclass(kw_only=True, eq=False)
-class XFeatNeighbours(_XFeat):
+class XFeatNeighbours(SparseMatcher):
     """XFeat keypoints matched by mutual nearest neighbours."""
 
     name = "xfeat"
@@ -46,15 +29,25 @@ class XFeatNeighbours(_XFeat):
     paper = "Potje, Cadar, Araujo, Martins and Nascimento, CVPR 2024"
     files = (weight_files.XFEAT,)
 
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
+        from kornia.feature import XFeat
+
+        net = XFeat(top_k=self.keypoints)
+        weight_files.fill(net.net, states[0])
+        return net.eval().to(self._device)
+
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        found = self._net.detectAndCompute(plane)[0]
+        return found["keypoints"], found["descriptors"]
+
 
 @METHODS.register("xfeat-lighterglue")
 @dataclass(kw_only=True, eq=False)
-class XFeatLighterGlue(_XFeat):
+class XFeatLighterGlue(XFeatNeighbours):
     """XFeat keypoints matched by LighterGlue."""
 
     name = "xfeat-lighterglue"
     summary = "XFeat keypoints matched by LighterGlue"
-    paper = "Potje, Cadar, Araujo, Martins and Nascimento, CVPR 2024"
     files = (weight_files.XFEAT, weight_files.LIGHTERGLUE)
     glue_features = "xfeat"
 
@@ -71,17 +64,15 @@ class AlikedLightGlue(SparseMatcher):
     glue_features = "aliked"
     architecture: ClassVar[str] = "aliked-n16"
 
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
         from kornia.feature import ALIKED
 
         net = ALIKED(self.architecture, max_num_keypoints=self.keypoints, detection_threshold=0.0)
-        net = self._filled(net, states[0])
+        return self._filled(net, states[0])
 
-        def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
-            found = net(plane.expand(-1, 3, -1, -1))[0]
-            return found.keypoints, found.descriptors
-
-        return extract
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        found = self._net(plane.expand(-1, 3, -1, -1))[0]
+        return found.keypoints, found.descriptors
 
 
 @METHODS.register("aliked-rot-lightglue")
@@ -106,17 +97,15 @@ class DiskLightGlue(SparseMatcher):
     files = (weight_files.DISK, weight_files.LIGHTGLUE_DISK)
     glue_features = "disk"
 
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
         from kornia.feature import DISK
 
-        net = self._filled(DISK(), states[0].get("extractor", states[0]))
+        return self._filled(DISK(), states[0].get("extractor", states[0]))
 
-        def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
-            colour = plane.expand(-1, 3, -1, -1)
-            found = net(colour, n=self.keypoints, pad_if_not_divisible=True)[0]
-            return found.keypoints, found.descriptors
-
-        return extract
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        colour = plane.expand(-1, 3, -1, -1)
+        found = self._net(colour, n=self.keypoints, pad_if_not_divisible=True)[0]
+        return found.keypoints, found.descriptors
 
 
 @METHODS.register("superpoint-lightglue")
@@ -130,19 +119,19 @@ class SuperPointLightGlue(SparseMatcher):
     files = (weight_files.SUPERPOINT, weight_files.LIGHTGLUE_SUPERPOINT)
     glue_features = "superpoint"
 
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
         from imedbench.methods.networks.checkpoints import superpoint_state
-        from imedbench.methods.networks.keypoints import Detection
         from imedbench.methods.networks.superpoint import SuperPoint
 
-        net = self._filled(SuperPoint(), superpoint_state(states[0]))
+        return self._filled(SuperPoint(), superpoint_state(states[0]))
+
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        from imedbench.methods.networks.keypoints import Detection
+
+        # LightGlue's authors set this threshold.
         detection = Detection(max_keypoints=self.keypoints, threshold=0.0005)
-
-        def extract(plane: "Tensor") -> "tuple[Tensor, Tensor]":
-            found = net.detect(plane, detection)
-            return found.points[0][found.valid[0]], found.descriptors[0][found.valid[0]]
-
-        return extract
+        found = self._net.detect(plane, detection)
+        return found.points[0][found.valid[0]], found.descriptors[0][found.valid[0]]
 
 
 @METHODS.register("loftr")

@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: subclasses inherit these options.
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,9 +19,6 @@ from imedbench.methods.superpoint_pipeline import shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    # Finds points N×2 and descriptors N×D in an image of 1×1×H×W.
-    Extractor = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +134,15 @@ class SparseMatcher(KorniaMatcher):
     glue_features: ClassVar[str] = ""  # LightGlue's name of the descriptors; empty for neighbours
 
     @abstractmethod
-    def _extractor(self, states: "list[dict[str, Any]]") -> "Extractor":
-        """Make the networks that find keypoints, of the first of the weights."""
+    def _network(self, states: "list[dict[str, Any]]") -> Any:
+        """Make the network, or the networks, that find keypoints, of the first of the weights."""
+
+    @abstractmethod
+    def _detect(self, plane: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Find points N×2 and descriptors N×D in an image of 1×1×H×W."""
 
     def _build(self, states: "list[dict[str, Any]]") -> None:
-        self._extract = self._extractor(states)
+        self._net = self._network(states)
         if self.glue_features:
             self._glue = light_glue(self.glue_features, states[-1]).to(self._device)
 
@@ -151,8 +151,7 @@ class SparseMatcher(KorniaMatcher):
 
         with stage("keypoints"):
             first, second = (
-                Features(*self._extract(plane), (plane.shape[3], plane.shape[2]))
-                for plane in planes
+                Features(*self._detect(plane), (plane.shape[3], plane.shape[2])) for plane in planes
             )
         with stage("matching"):
             if min(len(first.points), len(second.points)) == 0:

@@ -104,7 +104,8 @@ def test_dedode_counts_its_points_from_pixel_centres(monkeypatch: pytest.MonkeyP
         METHODS.create("dedode")
     made = DeDoDe.__new__(DeDoDe)
     made.keypoints, made._device = 2, "cpu"
-    points, _ = made._extractor([torch.nn.Linear(1, 1).state_dict()] * 2)(torch.zeros(1, 1, 64, 64))
+    made._net = made._network([torch.nn.Linear(1, 1).state_dict()] * 2)
+    points, _ = made._detect(torch.zeros(1, 1, 64, 64))
     assert points.tolist() == [[10, 20], [30, 0]]
 
 
