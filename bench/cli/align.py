@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imedbench.cli.gathered import MethodOptions, takes
 from imedbench.cli.options import MAX_PROCESSES, ForceOption, SubsetChoice, check_device
 from imedbench.cli.score import INCOMPLETE, ends_when_interrupted
+
+if TYPE_CHECKING:
+    from imedbench.api import AlignedSet
 
 
 @dataclass(kw_only=True)
@@ -50,7 +53,7 @@ def align_command(options: AlignOptions) -> None:
     imedbench align folder:root=scans:moving=fa --out aligned
     """
     from imedbench.api.whole_set import align_set
-    from imedbench.cli.terminal import ProgressBar, output, print_json, remarks
+    from imedbench.cli.terminal import ProgressBar
     from imedbench.core.types import SPLITS
     from imedbench.runs.config import RunConfig
 
@@ -68,19 +71,27 @@ def align_command(options: AlignOptions) -> None:
     )
     with ends_when_interrupted():
         done = align_set(config, force=options.force, bar=ProgressBar)
-    if options.json:
+    _show(done, as_json=options.json)
+
+
+def _show(done: AlignedSet, *, as_json: bool) -> None:
+    """Print how many were aligned; end with 3 where pairs have no answer."""
+    from imedbench.cli.terminal import output, print_json, remarks
+
+    if as_json:
         print_json({"out": str(done.folder), "pairs": len(done.pairs), "aligned": done.aligned})
     else:
+        first = "the others first" if done.aligned < len(done.pairs) else "them"
         output.print(
             f"{done.aligned} of {len(done.pairs)} pairs aligned; {done.table} and {done.sheets[0]}"
-            f" show {'the others first' if done.aligned < len(done.pairs) else 'them'}",
+            f" show {first}",
             highlight=False,
         )
     if done.unanswered:
-        first = done.unanswered[0]
+        lost = done.unanswered[0]
         remarks.print(
             f"INCOMPLETE: {len(done.unanswered)} pairs have no answer, first"
-            f" {first.ref.pair_id}: {first.row.reason if first.row else 'not computed'}",
+            f" {lost.ref.pair_id}: {lost.row.reason if lost.row else 'not computed'}",
             style="yellow",
             highlight=False,
         )
