@@ -193,6 +193,9 @@ def test_checking_tells_what_is_there_and_what_is_missing(write: Write) -> None:
     remarks = "\n".join(result.remarks)
     assert "1 pair has no landmarks" in remarks
     assert "name eyes in group" in remarks
+    named = write(f"{HEADER},group", "a,cf.png,octa.png,left", "b,cf.png,octa.png,right")
+    result_of_named = check_dataset(Manifest(root=named), {}, NullProgress())
+    assert "name eyes in group" not in "\n".join(result_of_named.remarks)
     split = result.as_dict()["splits"][0]
     assert split["modalities"] == {"cf ← octa": 2}
     assert split["eyes"] == ["a", "b"]

@@ -28,6 +28,7 @@ class SplitContent:
     pairs: int = 0
     train: int = 0
     eyes: set[str] = field(default_factory=set)
+    ungrouped: int = 0
     modalities: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
     with_landmarks: int = 0
@@ -37,6 +38,7 @@ class SplitContent:
         self.pairs += 1
         self.train += pair.subset == "train"
         self.eyes.add(pair.group)
+        self.ungrouped += pair.group == pair.pair_id  # as it is where none is named
         self.modalities[f"{pair.fixed.modality} ← {pair.moving.modality}"] += 1
         self.sizes["×".join(map(str, pair.fixed.size))] += 1
         self.with_landmarks += pair.truth.moving_points is not None
@@ -188,7 +190,7 @@ def _doubts(content: SplitContent) -> list[str]:
         n = content.pairs - content.with_landmarks
         pairs = "1 pair has" if n == 1 else f"{n} pairs have"
         doubts.append(f"{content.split}: {pairs} no landmarks, so no TRE")
-    if len(content.eyes) == content.pairs > 1:
+    if content.ungrouped == content.pairs > 1:
         doubts.append(
             f"{content.split}: every pair counts as an eye of its own; name eyes in group"
         )
