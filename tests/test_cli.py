@@ -125,7 +125,7 @@ def test_a_crash_makes_the_run_incomplete(
         (["--data", "synthetic:size=big"], "option size='big': not a whole number"),
         (["--data", "imed"], "needs its option root: imed:root="),
         (["--device", "tpu"], "there is no device 'tpu'"),
-        (["--plugin", "no-such.py"], "no-such.py: not a Python file"),
+        (["--plugin", "no-such.py"], "no-such.py: no such file"),
         (["--subset", "train"], "no pairs in subset 'train'"),
     ],
 )
