@@ -27,7 +27,7 @@ class XFeatNeighbours(SparseMatcher):
     name = "xfeat"
     summary = "XFeat keypoints matched by mutual nearest neighbours"
     paper = "Potje, Cadar, Araujo, Martins and Nascimento, CVPR 2024"
-    files = (weight_files.XFEAT,)
+    files: ClassVar[tuple[weight_files.WeightFile, ...]] = (weight_files.XFEAT,)
 
     def _network(self, states: "list[dict[str, Any]]") -> Any:
         from kornia.feature import XFeat
