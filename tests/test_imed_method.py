@@ -196,7 +196,7 @@ def test_diagnostics_show_maps_and_evidence(method: Imed) -> None:
     assert read <= set(shown.values)
     assert shown.values["bend"] == 0  # this eye is flat
     assert 0 < shown.values["expected_error"] < 0.5
-    stages = {"normalise", "maps", "lines", "search", "refine", "bend"}
+    stages = {"normalise", "maps", "lines", "search", "refine", "polish", "bend"}
     assert set(times.milliseconds) == stages
 
 
@@ -292,7 +292,8 @@ def test_what_fails_is_tried_again_at_another_size_and_over_all_rotations(
         return best
 
     monkeypatch.setattr("imedbench.methods.imed.attempt.attempt", tried)
-    monkeypatch.setattr("imedbench.methods.imed.attempt.finish_at", left_as_it_is)
+    for last in ("attempt.finish_at", "polish.polish"):
+        monkeypatch.setattr(f"imedbench.methods.imed.{last}", left_as_it_is)
     pair = make_pair(3, "easy", size=SIZE)
     answer = method.register(pair.fixed, pair.moving)
     assert plans == [(SIZE, 40.0), (SIZE // 2, 40.0), (SIZE, 180.0)][:used]

@@ -42,7 +42,7 @@ _LARGE = 0.003, 0.0035  # of the overlap's side
 _SURE = 0.75, 1.0  # of the bend's own uncertainty
 
 _STRIDE = 8  # cells of the field of view between the places that stand for the overlap
-_SAMPLES = 65  # of the displacement, along a side
+_SAMPLES = 33  # of the displacement, along a side
 _MIN_GROWTH = 0.2  # of any small area: less is nearly a fold
 
 
@@ -187,11 +187,8 @@ def _step(
 ) -> _Step:
     pairs = find_pairs(fixed, moving, pose[None], _POINTS, bend)
     pixel = max(float(pairs.scale[0, 0]), 1.0)  # of the coarser image
-    near = np.maximum(1 - (pairs.distance[0] / (radius * pixel)) ** 2, 0) ** 2
-    weight = pairs.weight[0] * near * pairs.in_view[0] * np.maximum(pairs.fits[0], 0)
-    normals = pairs.normals[:, 0]
-    wanted = ((pairs.mapped - pairs.fixed)[:, 0] * normals).sum(0) / bend.half
-    rows = (normals[:, None] * bend.functions(pairs.fixed[:, 0])).reshape(-1, len(weight))
+    weight, wanted = pairs.pull(radius)[0], pairs.across[0] / bend.half
+    rows = (pairs.normals[:, 0, None] * bend.functions(pairs.fixed[:, 0])).reshape(-1, len(weight))
     independent = len(weight) / (len(fixed.lines) + len(moving.lines))
     count = min(1.0, 1 / (independent * CORRELATED)) * (bend.half / (noise * pixel)) ** 2
     weighted = (rows * (count * weight)).astype(np.float32)

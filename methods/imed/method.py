@@ -4,10 +4,11 @@ Both images are brought to one look and their vessels found. Every rotation, sca
 tried coarsely, the best candidates are aligned with the vessels' centre lines, and the winner must
 meet more vessels than chance would, and clearly more than the next best answer. Otherwise it tries
 again at another size and over all rotations; if nothing convinces, it says that it failed. What
-convinces is bent where the eye is clearly curved.
+convinces is polished by the maps where its lines are unsure, and bent where the eye is curved.
 
 `attempt` is one such try, top to bottom: vessel maps (`methods.vessel_maps`), their centre `lines`,
-`search` on `grids`, `refine` on the `pairing` of vessel points, `selfcheck`. `bend` comes last.
+`search` on `grids`, `refine` on the `pairing` of vessel points, `selfcheck`; then come `polish` and
+`bend`.
 """
 
 from __future__ import annotations
@@ -178,7 +179,11 @@ class Imed:
     def _transform(self, best: Attempt) -> tuple[Transform, float]:
         """The pose, bent where the vessels leave no doubt, and the size of the bend in px."""
         from imedbench.methods.imed.bend import bent, find_bend
+        from imedbench.methods.imed.polish import polish
 
+        if self.refine in ("curved", "homography"):
+            with stage("polish"):
+                best = polish(best)
         if self.refine != "curved":
             return Homography(best.native_pose), 0.0
         with stage("bend"):

@@ -60,6 +60,17 @@ class Pairs:
     in_view: Mask
     chance: Plane
 
+    @property
+    def across(self) -> Plane:
+        """How far apart they are across the vessel, K×N px of the fixed image."""
+        gap_x, gap_y = (self.mapped - self.fixed) * self.normals
+        return np.asarray(gap_x + gap_y)
+
+    def pull(self, radius: float) -> Plane:
+        """Say how much each counts, K×N: nothing beyond a radius in px of the coarser image."""
+        near = np.maximum(1 - (self.distance / (radius * np.maximum(self.scale, 1))) ** 2, 0)
+        return np.asarray(self.weight * near**2 * self.in_view * np.maximum(self.fits, 0))
+
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
@@ -178,7 +189,7 @@ def measure_meeting(pairs: Pairs) -> Meeting:
     The same vessels lie on each other but for the error; strangers do anywhere within the radius.
     """
     weight = _weights(pairs) * _meeting(pairs, MATCH_RADIUS)
-    across = ((pairs.mapped - pairs.fixed) * pairs.normals).sum(0) / np.maximum(pairs.scale, 1)
+    across = pairs.across / np.maximum(pairs.scale, 1)
     length = weight.sum(1)
     mean = (weight * across**2).sum(1) / np.maximum(length, 1e-6)
     return Meeting(length, np.where(length > 0, np.sqrt(mean), MATCH_RADIUS))

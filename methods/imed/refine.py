@@ -218,10 +218,8 @@ def _change(fit: Fit, pairs: Pairs, step: Step) -> Floats:
     freedom, per_pixel = step.freedom, fit.unit_from_fixed[0, 0]
     base = project((fit.unit_from_fixed @ fit.start).astype(np.float32), pairs.moving)
     rows = slopes(fit.parameters, base, pairs.normals, freedom)
-    gap = (pairs.mapped - pairs.fixed) * pairs.normals
-    residual = (gap[0] + gap[1]) * np.float32(per_pixel)
-    near = np.maximum(1 - (pairs.distance / (step.radius * np.maximum(pairs.scale, 1))) ** 2, 0)
-    weight = pairs.weight * near**2 * pairs.in_view * np.maximum(pairs.fits, 0)
+    residual = pairs.across * np.float32(per_pixel)
+    weight = pairs.pull(step.radius)
     weighted = rows * weight[:, None]
     normal = (weighted @ rows.transpose(0, 2, 1)).astype(np.float64)
     right = -(weighted @ residual[..., None])[..., 0].astype(np.float64)
