@@ -66,7 +66,7 @@ class KorniaMatcher(ABC):
         named = dict(zip(self.files, (self.weights, self.matcher_weights), strict=False))
         self._found = [file.find(named.get(file, "")) for file in self.files]
         for file in self.files:
-            ask_licence(file.licence, self.accept_license)
+            ask_licence(self.name, file.licence, self.accept_license)
         self.info = replace(
             self.declared,
             family=self.model,

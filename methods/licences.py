@@ -20,10 +20,11 @@ NOTICES: Mapping[str, str] = {
 }
 
 
-def ask_licence(licence: str, accept: bool = False) -> None:
+def ask_licence(method: str, licence: str, accept: bool = False) -> None:
     """Let weights under a restricted licence through only once somebody has accepted it.
 
     Args:
+        method: that wants them.
         licence: SPDX name.
         accept: the user accepts now; remembered.
 
@@ -37,8 +38,8 @@ def ask_licence(licence: str, accept: bool = False) -> None:
         return
     if not (accept or os.environ.get("IMEDBENCH_ACCEPT_LICENSE") == "1"):
         raise BadInput(
-            f"these weights are under {NOTICES[licence]}; if that fits your use, add the option"
-            " accept_license=on once, or set IMEDBENCH_ACCEPT_LICENSE=1"
+            f"{method}: its weights are under {NOTICES[licence]}; if that fits your use, add the"
+            " option accept_license=on once, or set IMEDBENCH_ACCEPT_LICENSE=1"
         )
     path = acceptance_file()
     path.parent.mkdir(parents=True, exist_ok=True)

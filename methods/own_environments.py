@@ -79,7 +79,7 @@ def eyeliner(
         size: px, side of the squares to which both images are resized.
         accept_license: accept the terms of SuperPoint's non-commercial weights, once and for all.
     """
-    ask_licence(MAGIC_LEAP, accept_license)
+    ask_licence("eyeliner", MAGIC_LEAP, accept_license)
     return {"transform": transform, "stiffness": stiffness, "size": size}
 
 
@@ -114,5 +114,5 @@ def vismatch(
         accept_license: accept the terms of non-commercial weights, once and for all.
     """
     if "superpoint" in model or "superglue" in model:
-        ask_licence(MAGIC_LEAP, accept_license)
+        ask_licence(f"vismatch:model={model}", MAGIC_LEAP, accept_license)
     return {"model": model, "keypoints": keypoints, "size": size}

@@ -79,7 +79,7 @@ class SuperPointMethod(ABC):
     def __post_init__(self) -> None:
         sources = [weight_sources.describe(kind, where) for kind, where in self._networks()]
         for source in sources:
-            ask_licence(source.licence, self.accept_license)
+            ask_licence(self.name, source.licence, self.accept_license)
         self._normalised = sources[0].ours if self.look == "auto" else self.look == "normalised"
         self.info = MethodInfo(
             name=self.name,

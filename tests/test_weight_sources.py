@@ -29,24 +29,24 @@ def state():
 
 
 def test_free_weights_ask_nothing():
-    licences.ask_licence(FREE)
+    licences.ask_licence("sp", FREE)
     assert not licences.acceptance_file().exists()
 
 
 def test_restricted_weights_are_refused_with_their_terms():
-    with pytest.raises(BadInput, match=r"non-commercial.*accept_license"):
-        licences.ask_licence(licences.MAGIC_LEAP)
+    with pytest.raises(BadInput, match=r"^sp: its weights.*non-commercial.*accept_license"):
+        licences.ask_licence("sp", licences.MAGIC_LEAP)
 
 
 def test_acceptance_is_asked_once():
-    licences.ask_licence(licences.MAGIC_LEAP, accept=True)
-    licences.ask_licence(licences.MAGIC_LEAP)
+    licences.ask_licence("sp", licences.MAGIC_LEAP, accept=True)
+    licences.ask_licence("sp", licences.MAGIC_LEAP)
     assert json.loads(licences.acceptance_file().read_text()) == [licences.MAGIC_LEAP]
 
 
 def test_acceptance_by_the_environment(monkeypatch):
     monkeypatch.setenv("IMEDBENCH_ACCEPT_LICENSE", "1")
-    licences.ask_licence(licences.MAGIC_LEAP)
+    licences.ask_licence("sp", licences.MAGIC_LEAP)
     assert licences.acceptance_file().is_file()
 
 
@@ -55,7 +55,7 @@ def test_broken_acceptance_file_is_named():
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(BadInput, match=r"accepted_licences\.json"):
-        licences.ask_licence(licences.MAGIC_LEAP)
+        licences.ask_licence("sp", licences.MAGIC_LEAP)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
