@@ -28,7 +28,7 @@ class SuperPointSuperGlue(SuperPointMethod):
     paper = "Sarlin, DeTone, Malisiewicz and Rabinovich, CVPR 2020"
 
     glue_weights: str = ""
-    match_threshold: float = 0.1
+    match_threshold: float = 0.2
 
     def _networks(self) -> list[tuple[weight_sources.Network, str]]:
         glue = (weight_sources.SUPERGLUE, self.glue_weights or self.weights)

@@ -1,17 +1,21 @@
 """SuperGlue and its optimal transport against independent implementations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imedbench.methods.networks import superglue
 from imedbench.methods.networks.checkpoints import superglue_state
 from imedbench.methods.networks.keypoints import Keypoints
 from imedbench.methods.networks.sinkhorn import log_assignment, sinkhorn_potentials
 from imedbench.methods.networks.superglue import (
     SuperGlue,
     SuperGlueConfig,
+    lean_on_descriptors,
     mutual_matches,
 )
 
@@ -218,3 +222,30 @@ def test_loss_on_the_assignment_moves_every_weight():
     without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     # A bias on keys shifts all attention logits of a query alike, and softmax forgets it.
     assert all(name.endswith(".key.bias") for name in without)
+
+
+@torch.inference_mode()
+def test_the_descriptors_own_cosine_counts_beside_what_attention_says():
+    plain = SuperGlueConfig(width=16, descriptor_dim=16, encoder_sizes=(8,), layers=1)
+    leaning = SuperGlue(dataclasses.replace(plain, descriptor_weight=20.0)).eval()
+    shake(leaning)
+    a, b = padded(keypoints(2, 12, dim=16, seed=1), 3), keypoints(2, 9, dim=16, seed=2)
+    said = SuperGlue(plain).eval()
+    said.load_state_dict(leaning.state_dict())
+    cosine = a.descriptors @ b.descriptors.transpose(1, 2)
+    lean_on_descriptors(leaning)
+    torch.testing.assert_close(
+        similarities(leaning, a, b), 0.5 * similarities(said, a, b) + 20 * cosine
+    )
+    assert float(leaning.bin_score) == pytest.approx(0.5 * float(said.bin_score) + 8)
+
+
+def similarities(network: SuperGlue, first: Keypoints, second: Keypoints) -> torch.Tensor:
+    """What the optimal transport is asked with."""
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            superglue, "log_assignment", lambda *given: asked.append(given[0]) or given[0]
+        )
+        network(first, second, (120, 90), (120, 90))
+    return asked[0]

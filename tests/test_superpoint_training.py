@@ -267,6 +267,14 @@ def test_superglue_trains_on_the_keypoints_of_that_superpoint(trained, folder, t
     # The detector is frozen: only the matcher is stored and only it has changed.
     assert not any(name.startswith("detector") for name in network.state_dict())
 
+    start = str(tmp_path / "superglue" / "superglue-32x1-retina")
+    onwards = dataclasses.replace(config, start=start, descriptor_weight=20.0)
+    begun = superglue.build(onwards, [folder]).net
+    torch.testing.assert_close(begun.output.weight, network.output.weight * 0.5**0.5)
+    assert torch.equal(begun.layers[0].query.weight, network.layers[0].query.weight)
+    with pytest.raises(BadInput, match="another network"):
+        superglue.build(dataclasses.replace(onwards, layers=2), [folder])
+
 
 def test_views_of_one_eye_are_found_once_and_kept(trained, folder, tmp_path):
     superglue = pytest.importorskip("imedbench.methods.training.superglue")

@@ -19,6 +19,7 @@ from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.networks.arbicon import Warp
 from imedbench.methods.networks.correlation import cosine_correlation
+from imedbench.methods.networks.cyclegan import Generator
 from imedbench.methods.training import arbicon, cyclegan, joint_report, segmentation
 from imedbench.methods.training.config import TrainingConfig, read_config
 from imedbench.methods.training.image_pool import ImagePool
@@ -34,6 +35,8 @@ TINY: Mapping[str, Any] = {
     "accelerator": "cpu",
     "threads": 1,
 }
+
+SMALL_CYCLEGAN: Mapping[str, int] = {"width": 2, "blocks": 1}
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -185,9 +188,13 @@ def test_cyclegan_tells_modalities_by_polarity(data: list[Path], tmp_path: Path)
 
 
 def test_cyclegan_resumes_with_its_pools(data: list[Path], tmp_path: Path) -> None:
+    """The second part of its training: from weights, vessels counting, no identity loss."""
+    card = weights.Card(architecture="cyclegan:Generator", arguments=SMALL_CYCLEGAN, task="drawn")
+    weights.save(Generator(**SMALL_CYCLEGAN), card, tmp_path / "first.safetensors")
     config = cyclegan.CycleGANConfig(
-        **{**TINY, "epochs": 3}, width=2, blocks=1, judge_width=2, crop=32, pool=3
-    )
+        **{**TINY, "epochs": 3}, **SMALL_CYCLEGAN, judge_width=2, crop=32, pool=3,
+        start=str(tmp_path / "first"), vessels=8.0, identity=0.0,
+    )  # fmt: skip
     task = train(cyclegan.build, config, data, tmp_path / "whole")
     assert set(weights.names(tmp_path / "whole")) == {"cf_to_octa", "octa_to_cf"}
     states = [last_checkpoint(tmp_path / "whole")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,21 @@ from torch.utils.data import DataLoader
 from imedbench.core.errors import BadInput
 from imedbench.methods import weights
 from imedbench.methods.networks.keypoints import Keypoints, match_mutually
-from imedbench.methods.networks.losses.keypoints import assignment_loss, true_assignment
+from imedbench.methods.networks.losses.keypoints import assignment_loss
 from imedbench.methods.networks.superglue import (
     SuperGlue,
+    lean_on_descriptors,
     mutual_matches,
     start_as_nearest_neighbours,
 )
-from imedbench.methods.networks.superpoint import SuperPoint
-from imedbench.methods.training.aligned_eyes import AlignedEye, read_aligned
+from imedbench.methods.training.keypoint_pairs import as_sample, both_keypoints, right_matches
 from imedbench.methods.training.keypoint_views import KeypointViews
 from imedbench.methods.training.match_picture import picture_matches
 from imedbench.methods.training.superglue_config import SuperGlueTraining, for_folder
+from imedbench.methods.training.superglue_views import find_views, load_detector
 from imedbench.methods.training.task import Listed, Sample, TrainingTask
-from imedbench.methods.training.vessel_folders import hold_out
 
-_TEACHER = "vessels"
-_LONGEST = 1024  # px: the grain of a photograph is matched too
-_NEAR_PX = 3.0
-_FAR_PX = 6.0
 _SCORED = 0.6  # spread of the logarithm by which all scores of a view differ; a faint image has few
-_NOWHERE = (1e6, -1e6)  # px, where the keypoints of either view lie that are none
 _LEAST = 8  # true matches, below which a drawn pair of views is drawn again
 
 
@@ -59,12 +54,26 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         super().__init__(config)
         self._learnt_from = learnt_from
         self._views, self._held_out = views
-        descriptors = self._views.descriptors
-        self._sizes = config.sizes(descriptors.shape[-1])
+        self._sizes = config.sizes(self._views.descriptors.shape[-1])
         self.net = SuperGlue(self._sizes)
-        every = max(1, len(descriptors) // 100)
-        some = torch.from_numpy(np.array(descriptors[::every, 0])).float().flatten(0, 1)
-        start_as_nearest_neighbours(self.net, some)
+        self._begin(config.start)
+
+    def _begin(self, start: str) -> None:
+        """Take the weights that are named, else match as nearest neighbours do."""
+        if not start:
+            descriptors = self._views.descriptors
+            every = max(1, len(descriptors) // 100)
+            some = torch.from_numpy(np.array(descriptors[::every, 0])).float().flatten(0, 1)
+            start_as_nearest_neighbours(self.net, some)
+            return
+        path = Path(start)
+        trained = weights.load(path.name, path.parent)
+        fitting = (self._sizes, replace(self._sizes, descriptor_weight=0.0))
+        if not isinstance(trained, SuperGlue) or trained.config not in fitting:
+            raise BadInput(f"{start}: holds weights of another network than the settings ask for")
+        self.net.load_state_dict(trained.state_dict())
+        if trained.config != self._sizes:
+            lean_on_descriptors(self.net)
 
     def seen(self, data: Sequence[Path]) -> tuple[str, ...]:
         """Names of the data, and of what the detector has seen."""
@@ -215,55 +224,6 @@ def _rates(prefix: str, right: int, made: int, possible: int) -> dict[str, float
     }
 
 
-def as_sample(
-    views: KeypointViews, group: int, pair: NDArray[np.int64], chosen: Sequence[NDArray[np.int64]]
-) -> Sample:
-    """Return keypoints of two views of a group, 2×K each, with the assignment that is true.
-
-    Args:
-        views: of eyes.
-        group: which eye.
-        pair: which of its views.
-        chosen: which keypoints of either, K numbers, -1 for none.
-    """
-    names = ("points", "places", "scores", "descriptors")
-    sample = {name: _chosen(getattr(views, name), group, pair, chosen) for name in names}
-    sample["valid"] = torch.from_numpy(np.stack(chosen) >= 0)
-    scale = float(np.sqrt(np.prod(views.scale[group, pair])))  # px of the views for one of the eye
-    sample["places"] *= scale
-    for places, valid, nowhere in zip(sample["places"], sample["valid"], _NOWHERE, strict=True):
-        places[~valid] = nowhere
-    first, second = sample["places"][:, None]
-    target = true_assignment(first, second, _NEAR_PX, _FAR_PX)[0]
-    target[:-1][~sample["valid"][0]] = False
-    target[:, :-1][:, ~sample["valid"][1]] = False
-    sample["target"] = target
-    return sample
-
-
-def _chosen(
-    values: NDArray[np.floating],
-    group: int,
-    pair: NDArray[np.int64],
-    chosen: Sequence[NDArray[np.int64]],
-) -> Tensor:
-    parts = [np.asarray(values[group, v], np.float32)[k] for v, k in zip(pair, chosen, strict=True)]
-    return torch.from_numpy(np.stack(parts))
-
-
-def both_keypoints(batch: Sample) -> tuple[Keypoints, Keypoints]:
-    """Return the keypoints of the first and of the second views of a batch."""
-    names = ("points", "scores", "descriptors", "valid")
-    first, second = (Keypoints(*(batch[name][:, i] for name in names)) for i in (0, 1))
-    return first, second
-
-
-def right_matches(batch: Sample, matches: Tensor) -> Tensor:
-    """Tell which matches of one pair, K×2 indices, join the same place, bool K."""
-    first, second = batch["places"][0]
-    return (first[matches[:, 0]] - second[matches[:, 1]]).norm(dim=1) < _NEAR_PX
-
-
 def build(config: SuperGlueTraining, data: Sequence[Path]) -> SuperGlueTask:
     """Read eyes to train SuperGlue on, and find the keypoints of views of them.
 
@@ -277,52 +237,5 @@ def build(config: SuperGlueTraining, data: Sequence[Path]) -> SuperGlueTask:
     """
     if len(config.shares) not in (0, len(data)):
         raise BadInput(f"shares: {len(config.shares)} given for {len(data)} data folders")
-    detector, learnt_from = _detector(config.superpoint)
-    return SuperGlueTask(config, _views(config, data, detector), learnt_from)
-
-
-def _views(
-    config: SuperGlueTraining, data: Sequence[Path], detector: SuperPoint
-) -> tuple[KeypointViews, KeypointViews]:
-    """Views of training eyes and of held-out eyes, from the folder that keeps them if there."""
-    kept = Path(config.views_folder)
-    if config.views_folder and (kept / "held_out" / "descriptors.npy").is_file():
-        return KeypointViews.load(kept / "train"), KeypointViews.load(kept / "held_out")
-    folders = [
-        read_aligned(
-            root, for_folder(config.zooms, i), config.transformer_weights, _TEACHER, _LONGEST
-        )
-        for i, root in enumerate(data)
-    ]
-    splits: list[tuple[list[AlignedEye], list[AlignedEye]]] = [
-        hold_out(eyes, config.hold_out) for eyes in folders
-    ]
-    groups = [for_folder(config.groups, i) for i in range(len(data))]
-    seed = config.seed
-    found = (
-        KeypointViews.find(
-            detector, [s[0] for s in splits], groups, config.plan(config.views), (seed, 1)
-        ),
-        KeypointViews.find(
-            detector,
-            [s[1] for s in splits],
-            [config.validation_pairs] * len(data),
-            config.plan(2),
-            (seed, 2),
-        ),
-    )
-    if config.views_folder:
-        for views, name in zip(found, ("train", "held_out"), strict=True):
-            views.save(kept / name)
-    return found
-
-
-def _detector(name: str) -> tuple[SuperPoint, tuple[str, ...]]:
-    """The SuperPoint whose keypoints are matched, and what it was trained on."""
-    path = Path(name)
-    folder = path.parent if path.parent != Path() else weights.FOLDER
-    network = weights.load(path.name, folder)
-    if not isinstance(network, SuperPoint):
-        raise BadInput(f"{name}: holds no SuperPoint weights; name a file trained by superpoint")
-    network.eval().requires_grad_(False)
-    return network, weights.read_card(path.name, folder).trained_on
+    detector, learnt_from = load_detector(config.superpoint)
+    return SuperGlueTask(config, find_views(config, data, detector), learnt_from)

@@ -23,8 +23,10 @@ class SuperGlueTraining(TrainingConfig):
         encoder_sizes: hidden layers of the position encoder.
         layers: pairs of self- and cross-attention.
         heads: attention heads.
+        start: weights (``FOLDER/NAME``) to start from; empty to start as nearest neighbours.
         full: the paper's size instead, 256 features and 9 pairs of layers.
         sinkhorn_iterations: of the optimal transport.
+        descriptor_weight: of the descriptors' own cosine beside what attention makes of them.
         views_folder: where the views' keypoints are kept; empty to find them at every start.
         groups: of each data folder, how many eyes are drawn in an orientation of their own; a
             single number is for all.
@@ -51,8 +53,10 @@ class SuperGlueTraining(TrainingConfig):
     encoder_sizes: tuple[int, ...] = (32, 64, 128)
     layers: int = 5
     heads: int = 4
+    start: str = ""
     full: bool = False
     sinkhorn_iterations: int = 20
+    descriptor_weight: float = 0.0
     views_folder: str = ""
     groups: tuple[int, ...] = (40,)
     shares: tuple[float, ...] = ()
@@ -73,7 +77,11 @@ class SuperGlueTraining(TrainingConfig):
     def sizes(self, descriptor_dim: int) -> SuperGlueConfig:
         """Return the sizes of the network for descriptors of a length."""
         if self.full:
-            return SuperGlueConfig(descriptor_dim, sinkhorn_iterations=self.sinkhorn_iterations)
+            return SuperGlueConfig(
+                descriptor_dim,
+                sinkhorn_iterations=self.sinkhorn_iterations,
+                descriptor_weight=self.descriptor_weight,
+            )
         return SuperGlueConfig(
             descriptor_dim=descriptor_dim,
             width=self.width,
@@ -81,6 +89,7 @@ class SuperGlueTraining(TrainingConfig):
             layers=self.layers,
             heads=self.heads,
             sinkhorn_iterations=self.sinkhorn_iterations,
+            descriptor_weight=self.descriptor_weight,
         )
 
     def plan(self, views: int) -> ViewPlan:
