@@ -92,7 +92,12 @@ def test_a_flat_eye_stays_flat() -> None:
 
 
 def test_noise_does_not_bend() -> None:
-    assert find_bend(*tables(quadratic(0.0), noise=1.2), POSE) is None
+    noisy = tables(quadratic(0.0), noise=1.6)
+    fitted = fit_bend(*noisy, POSE, find_overlap(*noisy, POSE))
+    assert fitted.left > 0.73
+    assert find_bend(*noisy, POSE) is None
+    curved = tables(quadratic(0.008))
+    assert fit_bend(*curved, POSE, find_overlap(*curved, POSE)).left < 0.3
 
 
 def test_small_bends_are_fitted_and_left_out() -> None:
