@@ -167,7 +167,7 @@ def report(name: str, chance: Floats, right: Floats) -> None:
     """Print what asking for a probability flags and withholds, and risk against coverage."""
     wrong, good = chance[right == 0], chance[right == 1]
     print(f"\n{name}: {len(good)} right and {len(wrong)} wrong answers, each on eyes left out")
-    for believed in (0.5, 0.8, 0.9, float(np.quantile(wrong, 0.99))):
+    for believed in (0.5, 0.7, 0.9, float(np.quantile(wrong, 0.99))):
         flagged, withheld = (wrong < believed).mean(), (good < believed).mean()
         print(f"asked {believed:.3f}: wrong flagged {flagged:.2%}, right withheld {withheld:.2%}")
     surest = right[np.argsort(-chance, kind="stable")]
