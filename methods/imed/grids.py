@@ -113,7 +113,8 @@ def draw(places: Tensor, values: Tensor, size: int) -> Tensor:
     Returns:
         R×S×S of the values' type.
     """
-    cells = places.round().to(torch.int32).remainder_(size)
+    cells = places.round()
+    cells = (cells - size * (cells / size).floor_()).to(torch.int32)  # faster than a remainder
     first = torch.arange(len(places), dtype=torch.int32)[:, None] * (size * size)
     index = (first + cells[..., 1] * size + cells[..., 0]).flatten()
     flat = torch.zeros(len(places) * size * size, dtype=values.dtype)

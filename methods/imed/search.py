@@ -25,7 +25,7 @@ from imedbench.methods.imed.grids import (
     draw_mask_and_energy,
     gather_sources,
 )
-from imedbench.methods.imed.lines import Lines
+from imedbench.methods.imed.lines import Index, Lines
 from imedbench.methods.imed.pairing import select_distinct
 
 _BLUR = 0.65  # cells, how far off a vessel may be and still count
@@ -140,17 +140,29 @@ def _one_scale(
     unit_m = unit_f / scale
     cells = _REACH * (still.side / unit_f + turning.side / unit_m)
     size = next_fast_len(int(np.ceil(cells / COARSE))) * COARSE
+    half = COARSE // 2
     score = correlate(
-        draw(still.places / unit_f, still.values, size),
+        draw(still.places / unit_f + half, still.values, size),  # so that blocks begin at -half
         draw(turning.places / unit_m, turning.values, size),
     )
-    score *= _inverse_noise(still, turning, unit_f, unit_m, size, min_overlap)
-    best, where = score.flatten(1).max(1)
-    row, column = np.divmod(where.numpy(), size)
-    shift = np.column_stack([column, row]).astype(np.float64)
+    noise = _inverse_noise(still, turning, unit_f, unit_m, size // COARSE, min_overlap)
+    best, row, column = _highest(score, noise)
+    shift = np.column_stack([column, row]) - float(half)
     shift = np.where(shift > size / 2, shift - size, shift) * unit_f
     matrices = _similarities(turning.rotations, scale, still.centre + shift, turning.centre)
-    return matrices, best.numpy().astype(np.float64)
+    return matrices, best
+
+
+def _highest(score: Tensor, weight: Tensor) -> tuple[Floats, Index, Index]:
+    """Highest of R×S×S scores for each of R, times the weight of its block, and where it is."""
+    count, blocks = weight.shape[:2]
+    squares = score.view(count, blocks, COARSE, blocks, COARSE)
+    tops = squares.flatten(3).amax(2).view(count, blocks, blocks, COARSE).amax(3) * weight
+    best, block = tops.flatten(1).max(1)
+    rows, columns = np.divmod(block.numpy(), blocks)
+    inside = squares[torch.arange(count), rows, :, columns].flatten(1).argmax(1)
+    row, column = np.divmod(inside.numpy(), COARSE)
+    return best.numpy().astype(np.float64), rows * COARSE + row, columns * COARSE + column
 
 
 def correlate(fixed: Tensor, moving: Tensor) -> Tensor:
@@ -176,11 +188,13 @@ def _inverse_noise(
     turning: Sources,
     unit_f: float,
     unit_m: float,
-    size: int,
+    small: int,
     min_overlap: float,
 ) -> Tensor:
-    """One over the deviation that unrelated vessels would give; 0 where the overlap is small."""
-    small = size // COARSE
+    """One over the deviation that unrelated vessels would give, in blocks of `COARSE` shifts.
+
+    It is 0 where the overlap is small.
+    """
     mask_f, energy_f = draw_mask_and_energy(still, unit_f * COARSE, small)
     mask_m, energy_m = draw_mask_and_energy(turning, unit_m * COARSE, small)
     spectra_f = torch.fft.rfft2(torch.stack([energy_f, mask_f, mask_f], 1))
@@ -193,8 +207,7 @@ def _inverse_noise(
     in_m = torch.maximum(in_m, _MIN_DENSITY * usual_m * area)
     noise = (area.clamp(min=0) / (in_f * in_m).clamp(min=1e-6)).sqrt_() * COARSE
     noise[area < min_overlap * torch.minimum(total_f, total_m)] = 0
-    nearest = (torch.arange(size) + COARSE // 2) // COARSE % small
-    return noise[:, nearest][:, :, nearest]
+    return noise
 
 
 def _similarities(
