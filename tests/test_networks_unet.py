@@ -9,15 +9,30 @@ from torch import nn
 from imedbench.methods.networks.unet import ConvBlock, Encoder, UNet
 
 
+@pytest.mark.parametrize("stem", [1, 2])
 @pytest.mark.parametrize("size", [(32, 32), (30, 45), (17, 64)])
-def test_output_has_the_size_of_the_image(size: tuple[int, int]) -> None:
-    net = UNet(widths=(2, 4, 8), out_channels=3).eval()
+def test_output_has_the_size_of_the_image(size: tuple[int, int], stem: int) -> None:
+    net = UNet(widths=(2, 4, 8), out_channels=3, stem=stem).eval()
     assert net(torch.rand(2, 1, *size)).shape == (2, 3, *size)
 
 
 def test_encoder_halves_the_resolution_at_every_level() -> None:
     features = Encoder((2, 4, 8)).encode(torch.rand(1, 1, 16, 24))
     assert [tuple(f.shape) for f in features] == [(1, 2, 16, 24), (1, 4, 8, 12), (1, 8, 4, 6)]
+
+
+def test_a_stem_reads_and_writes_squares_of_pixels() -> None:
+    torch.manual_seed(0)
+    net, image = UNet(widths=(2, 4), stem=2).eval(), torch.rand(1, 1, 16, 24)
+    places = [(row, column) for row in (0, 1) for column in (0, 1)]
+    squares = torch.cat([image[..., row::2, column::2] for row, column in places], 1)
+    fine = net.down[0](squares)
+    coarse = nn.functional.interpolate(
+        net.down[1](nn.functional.max_pool2d(fine, 2)), scale_factor=2, mode="bilinear"
+    )
+    logits = net.head(net.up[0](torch.cat([coarse, fine], 1)))
+    for channel, (row, column) in enumerate(places):
+        torch.testing.assert_close(net(image)[0, 0, row::2, column::2], logits[0, channel])
 
 
 def test_padding_does_not_reach_the_inside() -> None:

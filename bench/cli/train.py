@@ -13,6 +13,7 @@ class Task(StrEnum):
     """What can be trained."""
 
     SEGMENTATION = "segmentation"
+    DISTILLATION = "distillation"
     CYCLEGAN = "cyclegan"
     ARBICON = "arbicon"
     JOINT = "joint"

@@ -78,6 +78,8 @@ class UNet(Encoder):
         widths: channels at each level, finest first.
         in_channels: channels of the image.
         out_channels: channels of the logits.
+        stem: side of the squares of pixels that become channels before the first convolution and
+            pixels again after the last (Shi et al., CVPR 2016); 2 spares all work at full size.
 
     Example:
         >>> net = UNet(widths=(4, 8))
@@ -90,11 +92,17 @@ class UNet(Encoder):
         widths: Sequence[int] = (8, 16, 32, 64, 128),
         in_channels: int = 1,
         out_channels: int = 1,
+        stem: int = 1,
     ) -> None:
-        super().__init__(widths, in_channels)
+        super().__init__(widths, in_channels * stem**2)
+        self.stem = stem
         coarse = list(reversed(widths))
         self.up = nn.ModuleList(ConvBlock(below + skip, skip) for below, skip in pairwise(coarse))
-        self.head = nn.Conv2d(widths[0], out_channels, 1)
+        self.head = nn.Conv2d(widths[0], out_channels * stem**2, 1)
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Features at every level, finest first; the image's sides are whole steps of all."""
+        return super().encode(F.pixel_unshuffle(image, self.stem) if self.stem > 1 else image)
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Logits of the vessels from the features of every level, B×out×H×W."""
@@ -103,7 +111,7 @@ class UNet(Encoder):
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = block(torch.cat([x, skip], dim=1))
         logits: Tensor = self.head(x)
-        return logits
+        return F.pixel_shuffle(logits, self.stem) if self.stem > 1 else logits
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of the vessels.
@@ -115,7 +123,7 @@ class UNet(Encoder):
             B×out×H×W; a sigmoid makes them probabilities.
         """
         height, width = image.shape[-2:]
-        step = 2 ** (len(self.down) - 1)
+        step = self.stem * 2 ** (len(self.down) - 1)
         padding = (0, -width % step, 0, -height % step)
         padded = F.pad(image, padding, mode="replicate") if any(padding) else image
         return self.decode(self.encode(padded))[..., :height, :width]

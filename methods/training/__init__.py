@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent
 TASKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "segmentation": ("segmentation", "SegmentationConfig"),
+        "distillation": ("distillation", "DistillationConfig"),
         "cyclegan": ("cyclegan", "CycleGANConfig"),
         "arbicon": ("arbicon", "ArbiconConfig"),
         "joint": ("joint", "JointConfig"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -15,6 +15,7 @@ from imedbench.core.polarity import local_contrast
 from imedbench.methods.training.vessel_folders import VesselImage
 
 T = TypeVar("T")
+_DEVIATION = 1 / 6  # of an image once its contrast is evened, see `polarity.normalise`
 REFERENCE_SIZE = 512  # px: zoom 1 shows an image as if its longer side had this many
 
 
@@ -76,7 +77,7 @@ def random_crop(
         return np.asarray(cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA), np.float32)
 
     fov = warp(image.fov.astype(np.float32), 0) > 0.5
-    return Crop(warp(image.plane, 0.5), warp(image.vessels.astype(np.float32), 0), fov)
+    return Crop(warp(image.plane, 0.5), warp(image.target, 0), fov)
 
 
 def degrade(crop: Crop, rng: np.random.Generator) -> Plane:
@@ -103,6 +104,26 @@ def degrade(crop: Crop, rng: np.random.Generator) -> Plane:
     radius = np.exp(rng.uniform(np.log(12), np.log(50)))
     z = local_contrast(plane.astype(np.float32), crop.fov, radius)
     return np.clip(0.5 + z * rng.uniform(0.8, 1.2) / 6, 0, 1).astype(np.float32)
+
+
+def fade(crop: Crop, noise: tuple[float, float], rng: np.random.Generator) -> Crop:
+    """Drown a crop in noise, as a picture of hardly any contrast is once its contrast is evened.
+
+    Args:
+        crop: left as it is.
+        noise: least and greatest deviation, where that of the crop is about 1/6; the grey levels'
+            noise of 8 in a picture of a fifth of the usual contrast gives 0.6.
+        rng: drawn from in a fixed order.
+    """
+    strength = np.exp(rng.uniform(*np.log(noise)))
+    grain = rng.standard_normal(crop.plane.shape, np.float32)
+    if rng.random() < 0.5:  # as of a picture that was enlarged
+        grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 1.2)), np.float32)
+    seen = crop.plane - np.float32(0.5) + grain * np.float32(strength / grain.std())
+    if rng.random() < 0.5:  # as `suppress_noise` leaves it
+        seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.8, 2.5)), np.float32)
+    gain = _DEVIATION / max(float(seen.std()), 1e-6)  # so that little is clipped
+    return replace(crop, plane=np.clip(0.5 + seen * np.float32(gain), 0, 1, dtype=np.float32))
 
 
 def _add_blobs(plane: Plane, rng: np.random.Generator) -> Plane:

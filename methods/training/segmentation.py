@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from imedbench.methods.networks.losses.segmentation import dice_loss
 from imedbench.methods.networks.unet import UNet, channels_last
-from imedbench.methods.training.augment import degrade, pick, random_crop
+from imedbench.methods.training.augment import Crop, degrade, pick, random_crop
 from imedbench.methods.training.config import TrainingConfig
 from imedbench.methods.training.task import Listed, Sample, TrainingTask
 from imedbench.methods.training.vessel_folders import VesselImage, hold_out, read_folder
@@ -59,7 +59,11 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         splits = [hold_out(images, config.hold_out) for images in folders]
         self._train = [train for train, _ in splits]
         self._held_out = [held_out for _, held_out in splits]
-        self.net = channels_last(UNet(config.widths))
+        self.net = channels_last(self.new_network())
+
+    def new_network(self) -> UNet:
+        """Return a network that has learned nothing yet."""
+        return UNet(self.config.widths)
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Return a crop and its vessels, each 1×S×S."""
@@ -67,11 +71,14 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         images = pick(self._train, rng)
         image = pick(images, rng)
         crop = random_crop(image, config.crop, (config.zoom_min, config.zoom_max), rng)
-        plane = crop.plane if rng.random() < config.clean else degrade(crop, rng)
         return {
-            "plane": torch.from_numpy(plane)[None],
+            "plane": torch.from_numpy(self.seen_as(crop, rng))[None],
             "vessels": torch.from_numpy(crop.vessels)[None],
         }
+
+    def seen_as(self, crop: Crop, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Return the crop as one device or another may show it."""
+        return crop.plane if rng.random() < self.config.clean else degrade(crop, rng)
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Dice loss plus cross-entropy of one batch."""

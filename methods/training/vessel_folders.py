@@ -29,12 +29,20 @@ class VesselImage:
         plane: float32 H×W in [0, 1], bright vessels.
         fov: bool H×W.
         vessels: bool H×W.
+        likely: float32 H×W in [0, 1], how likely each pixel is a vessel, where more is known than
+            the mask says.
     """
 
     name: str
     plane: NDArray[np.float32]
     fov: NDArray[np.bool_]
     vessels: NDArray[np.bool_]
+    likely: NDArray[np.float32] | None = None
+
+    @property
+    def target(self) -> NDArray[np.float32]:
+        """What a network should find, float32 H×W in [0, 1]."""
+        return self.vessels.astype(np.float32) if self.likely is None else self.likely
 
 
 def read_folder(root: Path, split: str) -> list[VesselImage]:
