@@ -24,6 +24,7 @@ from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.methods import weights
 from imedbench.methods.networks.unet import UNet
+from imedbench.methods.onnx_export import Probability
 from imedbench.methods.vessel import VESSEL_WEIGHTS
 from imedbench.methods.vessel_maps import working_image
 from imedbench.methods.vessel_openvino import MODEL, SOURCE, STEP, require_openvino
@@ -54,18 +55,6 @@ class QuantisedConv(nn.Module):
             self.conv.weight, self.weight_scale, self.zero, 0, -127, 127
         )
         return F.conv2d(x, weight, self.conv.bias, padding=1)
-
-
-class Probability(nn.Module):
-    """The network with a sigmoid, for images whose sides need no padding."""
-
-    def __init__(self, net: UNet) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Say how likely each pixel is a vessel, B×1×H×W to the same."""
-        return torch.sigmoid(self.net.decode(self.net.encode(image)))
 
 
 def training_images(data: Path) -> Iterator[Tensor]:

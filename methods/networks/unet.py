@@ -100,8 +100,13 @@ class UNet(Encoder):
         self.up = nn.ModuleList(ConvBlock(below + skip, skip) for below, skip in pairwise(coarse))
         self.head = nn.Conv2d(widths[0], out_channels * stem**2, 1)
 
+    @property
+    def step(self) -> int:
+        """Of which the sides of an image are multiples that needs no padding, px."""
+        return self.stem * 2 ** (len(self.down) - 1)
+
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Features at every level, finest first; the image's sides are whole steps of all."""
+        """Features at every level, finest first; the image's sides are multiples of `step`."""
         return super().encode(F.pixel_unshuffle(image, self.stem) if self.stem > 1 else image)
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
@@ -123,7 +128,7 @@ class UNet(Encoder):
             B×out×H×W; a sigmoid makes them probabilities.
         """
         height, width = image.shape[-2:]
-        step = self.stem * 2 ** (len(self.down) - 1)
+        step = self.step
         padding = (0, -width % step, 0, -height % step)
         padded = F.pad(image, padding, mode="replicate") if any(padding) else image
         return self.decode(self.encode(padded))[..., :height, :width]
