@@ -25,7 +25,7 @@ def export_network_command(
 
     imedbench export-network vessels vessels.onnx
     """
-    from imedbench.cli.show import output
+    from imedbench.cli.terminal import output
     from imedbench.methods.onnx_export import onnx_bytes
     from imedbench.runs.output import write_file
 
