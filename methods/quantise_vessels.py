@@ -1,4 +1,4 @@
-"""Make the 8-bit model of the vessel network that `methods.vessel_openvino` runs.
+"""Make the 8-bit model of a vessel network that `methods.vessel_openvino` runs.
 
 Run with the extra ``fast`` and the images that the network was trained on::
 
@@ -15,6 +15,7 @@ import argparse
 import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,9 @@ from imedbench.core.images import read_image
 from imedbench.methods import weights
 from imedbench.methods.networks.unet import UNet
 from imedbench.methods.onnx_export import Probability
-from imedbench.methods.vessel import VESSEL_WEIGHTS
+from imedbench.methods.vessel import Network
 from imedbench.methods.vessel_maps import working_image
-from imedbench.methods.vessel_openvino import MODEL, SOURCE, STEP, require_openvino
+from imedbench.methods.vessel_openvino import SOURCE, STEP, model_file, require_openvino
 
 IMAGES = {"drive": 8, "chasedb1": 8, "octa500_3m": 12}  # how many of each training set are shown
 SIDE = 512  # px
@@ -109,20 +110,21 @@ def main() -> None:
     """Write the model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, default=MODEL)
+    parser.add_argument("--network", choices=get_args(Network), default=get_args(Network)[0])
     options = parser.parse_args()
     require_openvino()
     import openvino
 
-    net = weights.load(VESSEL_WEIGHTS)
+    net = weights.load(options.network)
     assert isinstance(net, UNet)
     folded = net.folded()
     tops = input_ranges(copy.deepcopy(folded), training_images(options.data))
     rounded = Probability(quantised(folded, tops)).eval()
     model = openvino.convert_model(rounded, example_input=torch.zeros(1, 1, 4 * STEP, 4 * STEP))
-    model.set_rt_info(weights.read_card(VESSEL_WEIGHTS).sha256, SOURCE)
-    openvino.save_model(model, options.out)
-    print(f"wrote {options.out} and {options.out.with_suffix('.bin').name}")
+    model.set_rt_info(weights.read_card(options.network).sha256, SOURCE)
+    out = model_file(options.network)
+    openvino.save_model(model, out)
+    print(f"wrote {out} and {out.with_suffix('.bin').name}")
 
 
 if __name__ == "__main__":

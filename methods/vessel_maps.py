@@ -116,7 +116,7 @@ class Segmenter:
         if kind == "unet" and runtime == "openvino":
             from imedbench.methods.vessel_openvino import OpenVinoNetwork
 
-            self._rounded = OpenVinoNetwork()
+            self._rounded = OpenVinoNetwork(network)
         elif kind == "unet":
             net = weights.load(network)
             if not isinstance(net, UNet):

@@ -1,6 +1,6 @@
-"""The vessel network mostly in 8 bits, run by OpenVINO: what the extra ``fast`` brings.
+"""The vessel networks mostly in 8 bits, run by OpenVINO: what the extra ``fast`` brings.
 
-The model file is made by `methods.quantise_vessels` from the weights that ship.
+The model files are made by `methods.quantise_vessels` from the weights that ship.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import numpy as np
 from imedbench.core.arrays import Plane
 from imedbench.core.errors import BadInput, Declined
 from imedbench.methods import weights
-from imedbench.methods.vessel import VESSEL_WEIGHTS
 
-MODEL = weights.FOLDER / "vessels-int8.xml"
 SOURCE = "imedbench_source"  # entry of the file: SHA-256 of the weights it was made from
 STEP = 16  # px, of which the sides of the network's input must be multiples
 
@@ -30,27 +28,33 @@ def require_openvino() -> None:
         raise Declined("runtime=openvino needs one more package: pip install 'imedbench[fast]'")
 
 
+def model_file(network: str) -> Path:
+    """Where the model made from shipped weights lies, an .xml with its .bin beside it."""
+    return weights.FOLDER / f"{network}-int8.xml"
+
+
 class OpenVinoNetwork:
-    """The shipped network, on one thread of the processor.
+    """A shipped network, on one thread of the processor.
 
     Args:
-        path: of the model, an .xml with its .bin beside it.
+        network: name of the weights it was made from.
 
     Raises:
         Declined: without the package.
         BadInput: when the file was made from other weights than those that ship.
     """
 
-    def __init__(self, path: Path = MODEL) -> None:
+    def __init__(self, network: str) -> None:
         require_openvino()
         import openvino
 
+        path = model_file(network)
         core = openvino.Core()
         model = core.read_model(path)
         made_from = model.get_rt_info(SOURCE).astype(str) if model.has_rt_info(SOURCE) else ""
-        if made_from != weights.read_card(VESSEL_WEIGHTS).sha256:
+        if made_from != weights.read_card(network).sha256:
             raise BadInput(
-                f"{path}: made from other weights than {VESSEL_WEIGHTS};"
+                f"{path}: made from other weights than {network};"
                 " make it again: python -m imedbench.methods.quantise_vessels"
             )
         settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}

@@ -215,7 +215,7 @@ class ShakenSegmenter(Segmenter):
     """
 
     def __init__(self, seed: int, sigma: float = 1e-3) -> None:
-        super().__init__("unet")
+        super().__init__("unet", network=Imed.network)
         self.rng, self.sigma = np.random.default_rng(seed), sigma
 
     def __call__(self, view: WorkingImage) -> VesselMap:
@@ -309,6 +309,7 @@ def test_what_fails_is_tried_again_over_all_rotations_and_at_another_size(
 def test_info_says_what_was_trained_on_what() -> None:
     assert Imed().info.trained_on == ("octa500_3m/train", "drive/train", "chasedb1/train")
     assert len(Imed().info.weights) == 16
+    assert Imed(network="vessels").info.weights != Imed().info.weights
     assert Imed(segmentation="ridge").info.trained_on == ()
     families = {"curved": "dense", "homography": "homography", "off": "similarity"}
     for refine, family in families.items():

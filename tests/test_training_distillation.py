@@ -78,7 +78,7 @@ def test_a_faded_crop_keeps_its_deviation_and_loses_its_contrast() -> None:
     crop = Crop(plane, vessels, np.ones(plane.shape, np.bool_))
     kept = []
     for noise in (0.05, 0.5):
-        seen = fade(crop, (noise, noise), np.random.default_rng(1)).plane
+        seen = fade(crop, (noise, noise), np.random.default_rng(3)).plane  # a draw without a blur
         assert seen.min() >= 0
         assert seen.max() <= 1
         assert seen.std() == pytest.approx(1 / 6, rel=0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from imedbench.datasets.synthetic.pairs import make_pair
 from imedbench.methods import quantise_vessels, vessel_openvino, weights
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.networks.unet import UNet
+from imedbench.methods.vessel import Network
 from imedbench.methods.vessel_maps import Segmenter, working_image
 
 installed = pytest.mark.skipif(
@@ -27,10 +29,11 @@ def pair() -> ImagePair:
 
 
 @installed
-def test_probabilities_are_those_of_torch(pair: ImagePair) -> None:
+@pytest.mark.parametrize("network", get_args(Network))
+def test_probabilities_are_those_of_torch(pair: ImagePair, network: Network) -> None:
     view = working_image(pair.moving, 0.9)  # sides that are no multiples of 16
-    rounded = Segmenter("unet", runtime="openvino").probability(view)
-    exact = Segmenter("unet").probability(view)
+    rounded = Segmenter("unet", network=network, runtime="openvino").probability(view)
+    exact = Segmenter("unet", network=network).probability(view)
     assert rounded.shape == exact.shape == view.bright.shape
     assert 0 < np.abs(rounded - exact).mean() < 0.005
     assert np.corrcoef(rounded.ravel(), exact.ravel())[0, 1] > 0.99
@@ -55,7 +58,7 @@ def test_a_model_of_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     other = replace(weights.read_card("vessels"), sha256="0" * 64)
     monkeypatch.setattr(weights, "read_card", lambda _: other)
     with pytest.raises(BadInput, match="made from other weights"):
-        vessel_openvino.OpenVinoNetwork()
+        vessel_openvino.OpenVinoNetwork("vessels")
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +69,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_rows_tell_the_rounded_network_from_the_exact_one() -> None:
-    card = weights.read_card("vessels")
+    card = weights.read_card("vessels-small")
     assert Imed().info.weights == card.sha256[:16]
     pytest.importorskip("openvino", reason="needs the extra `fast` (openvino)")
     assert Imed(runtime="openvino").info.weights == card.sha256[:16] + "-int8"

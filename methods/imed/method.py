@@ -26,7 +26,7 @@ from imedbench.core.stages import stage
 from imedbench.core.transforms import Homography, Transform
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
-from imedbench.methods.vessel import VESSEL_WEIGHTS, Segmentation
+from imedbench.methods.vessel import Network, Segmentation
 
 if TYPE_CHECKING:
     from imedbench.methods.imed.attempt import Attempt, Budget
@@ -60,6 +60,8 @@ class Imed:
         selfcheck: refuse transforms that meet too few vessels.
         runtime: what runs the network: ``torch``, or ``openvino``, rounded to 8 bits, on the
             processor, with the extra ``fast``.
+        network: weights of the network: the small one, or that of twice the time from which it
+            has learned, which ``vessel+NAME`` uses.
     """
 
     size: Side = 512
@@ -69,6 +71,7 @@ class Imed:
     refine: Refinement = "curved"
     selfcheck: bool = True
     runtime: Runtime = "torch"
+    network: Network = "vessels-small"
 
     name: ClassVar[str] = "imed"
     # What separates the thorough form from the fast one, beside the size and the candidates:
@@ -86,7 +89,7 @@ class Imed:
     @property
     def info(self) -> MethodInfo:
         """What the method is, with its options applied."""
-        cards = [weights.read_card(VESSEL_WEIGHTS)] if self.segmentation == "unet" else []
+        cards = [weights.read_card(self.network)] if self.segmentation == "unet" else []
         return MethodInfo(
             name=self.name,
             summary="vessel maps, exhaustive search, chamfer refinement, self-check",
@@ -102,7 +105,7 @@ class Imed:
         """Load the network."""
         from imedbench.methods.vessel_maps import Segmenter
 
-        self._segmenter = Segmenter(self.segmentation, device, runtime=self.runtime)
+        self._segmenter = Segmenter(self.segmentation, device, self.network, self.runtime)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``."""

@@ -80,5 +80,5 @@ def test_converging_from_half_a_pixel(benchmark: BenchmarkFixture, lines: Lines)
 def test_network(benchmark: BenchmarkFixture, pair: ImagePair, runtime: str) -> None:
     if runtime == "openvino":
         pytest.importorskip("openvino", reason="needs the extra `fast` (openvino)")
-    segment = Segmenter("unet", runtime=runtime)  # type: ignore[arg-type]
+    segment = Segmenter("unet", network=Imed.network, runtime=runtime)  # type: ignore[arg-type]
     benchmark.pedantic(segment.probability, (working_image(pair.fixed, 1.0),), rounds=10)

@@ -33,7 +33,7 @@ class ShakenSegmenter(Segmenter):
     """Vessel maps with noise of so much of their strength."""
 
     def __init__(self, sigma: float, seed: int) -> None:
-        super().__init__("unet")
+        super().__init__("unet", network=Imed.network)
         self.sigma, self.rng = sigma, np.random.default_rng(seed)
 
     def __call__(self, view: WorkingImage) -> VesselMap:
