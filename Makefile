@@ -29,8 +29,11 @@ wheel: $(VENV)/.installed-dev
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
 	$(PY) -m pip install --quiet --no-deps --target $(WHEEL_SITE) dist/*.whl
 
+# By file, so that what the tests of a file share is made once; the longest come first by their names.
+BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: check
-	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest -n 2
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest $(BY_FILE)
 
 check: wheel
 	$(VENV)/bin/ruff check .
@@ -50,7 +53,7 @@ train-smoke: wheel
 
 # The long version of tests/faults: some ten minutes. Its lines belong into docs/explanation/reliability.md.
 soak: wheel
-	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest tests/faults
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest $(BY_FILE) tests/faults
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/soak.py
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/simulate.py
 

@@ -138,8 +138,8 @@ def inverse_consistency(case: RegisteredPair) -> float:
     grid of the moving image, those points that the fixed image shows.
     """
     assert case.swapped is not None  # scoring asks only what a row can answer
-    grid = pixel_grid(case.views.pair.moving.shape)
-    sparse = grid[(grid[:, 0] % _GRID_STEP == 0) & (grid[:, 1] % _GRID_STEP == 0)]
+    height, width = (-(-side // _GRID_STEP) for side in case.views.pair.moving.shape)
+    sparse = pixel_grid((height, width)) * _GRID_STEP
     there = case.fixed_from_moving.apply(sparse)
     shown = (np.round(there) >= 0).all(1) & (np.round(there) < case.views.pair.fixed.size).all(1)
     back = case.swapped.apply(there[shown])

@@ -6,6 +6,8 @@ contrast. What matters is that it is the same for every method and never changes
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ def reference_vessels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     view = field_of_view(pixels)
     flat = normalise(Image(pixels).grey(), view)
     size = max(pixels.shape[:2])
-    strength = np.max([ridge_strength(flat, fraction * size) for fraction in _SIGMAS], axis=0)
+    strength = reduce(np.maximum, (ridge_strength(flat, share * size) for share in _SIGMAS))
     threshold = float(np.quantile(strength[view], 1 - _VESSEL_SHARE))
     if threshold <= 0:
         return np.zeros(view.shape, np.float32)

@@ -43,8 +43,11 @@ def overlay(fixed: Image, moving: Image, fixed_from_moving: Transform) -> Pictur
     where = sampling_map(fixed_from_moving.inverse(), fixed.shape)
     bright_moving = resample(_vessel_contrast(moving), where)
     bright_fixed = _vessel_contrast(fixed)
-    mixed = bright_fixed[..., None] * _FIXED_COLOUR + bright_moving[..., None] * _MOVING_COLOUR
-    return (255 * np.clip(mixed, 0, 1)).astype(np.uint8)
+    drawn = np.empty((*fixed.shape, 3), np.uint8)
+    for channel in range(3):
+        mixed = bright_fixed * _FIXED_COLOUR[channel] + bright_moving * _MOVING_COLOUR[channel]
+        drawn[..., channel] = 255 * np.clip(mixed, 0, 1)
+    return drawn
 
 
 def checkerboard(fixed: Image, moving: Image, fixed_from_moving: Transform) -> Picture:
@@ -54,8 +57,8 @@ def checkerboard(fixed: Image, moving: Image, fixed_from_moving: Transform) -> P
     """
     height, width = fixed.shape
     side = max(height, width) / TILES
-    y, x = np.mgrid[:height, :width]
-    odd = ((y // side + x // side) % 2).astype(bool)
+    row, column = (np.arange(length) // side % 2 for length in (height, width))
+    odd = row[:, None] != column
     where = sampling_map(fixed_from_moving.inverse(), fixed.shape)
     shown = odd & inside(where, moving.shape)
     return np.where(shown[..., None], resample(colour(moving), where), colour(fixed))

@@ -63,6 +63,15 @@ def test_normalised_vessels_are_bright_whatever_they_were(dark: bool) -> None:
     assert abs(float(even[:, :60].mean()) - float(even[:, -60:].mean())) < 0.05, "the slope is gone"
 
 
+def test_of_a_very_large_image_a_copy_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = retina(dark=True, aperture=True)
+    whole = field_of_view(image)
+    monkeypatch.setattr("imedbench.core.polarity._MOST_PIXELS", SIZE * SIZE - 1)
+    monkeypatch.setattr("imedbench.core.polarity._COPY_SIZE", SIZE // 2)
+    assert (field_of_view(image) == whole).mean() > 0.98
+    assert (field_of_view(np.dstack([image] * 3)) == whole).mean() > 0.98
+
+
 def test_the_field_of_view_is_the_aperture() -> None:
     view = field_of_view(retina(dark=True, aperture=True))
     assert not view[~disc(121)].any()

@@ -62,6 +62,20 @@ def test_failures_have_no_value_and_all_have_the_identitys(store: Store, data: P
     assert ("k2", "tre_mean") not in found, "a crash is no answer"
 
 
+def test_images_of_very_many_pixels_are_not_compared_one_by_one(
+    store: Store, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imedbench.core.metrics.MAX_COMPARED", 4000)
+    found = scores(store, data, "mse", "folding", *LANDMARKS)
+    for name in ("mse", "folding"):
+        assert found["k0", name].value is None
+        assert found["k0", name].reason == (
+            "the fixed image has 0.004096 million pixels,"
+            " and only 0.004 million are compared one by one"
+        )
+    assert found["k0", "tre_mean"].value == pytest.approx(1)
+
+
 def test_metrics_that_a_pair_cannot_answer_are_left_out(store: Store, data: Path) -> None:
     found = scores(store, data, "tre_mean_um", "mse_image", "dice")
     assert {metric for _, metric in found} == {"dice"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import cv2
 import kornia.geometry as kg
@@ -355,6 +356,24 @@ def test_warping_is_opencvs_inverse_map_and_kornias(kind: str, seed: int) -> Non
     if whole.any():
         np.testing.assert_allclose(ours[whole], by_cv[whole], atol=2.0)
         np.testing.assert_allclose(ours[whole], by_kornia[0, 0].numpy()[whole], atol=2.0)
+
+
+def test_an_image_is_warped_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    transform, moving = make("dense", 3), gradient(SIZE, SIZE)[..., 0]
+    whole = sampling_map(transform, (SIZE, SIZE)), warp_image(moving, transform, (SIZE, SIZE))
+    monkeypatch.setattr("imedbench.core.transforms.warp._POINTS_AT_ONCE", 5 * SIZE)
+    parts = sampling_map(transform, (SIZE, SIZE)), warp_image(moving, transform, (SIZE, SIZE))
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_warping_takes_little_beside_its_map_and_its_image() -> None:
+    moving, transform = np.zeros((1500, 1500), np.uint8), Affine([[1, 0, 1], [0, 1, 0]])
+    tracemalloc.start()
+    warp_image(moving, transform, moving.shape)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1500 * 1500 * (8 + 1 + 1) + (30 << 20)
 
 
 def test_pixel_centres_are_at_integers() -> None:

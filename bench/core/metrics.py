@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Mask
+from imedbench.core.errors import BadInput
 from imedbench.core.registry import METRICS
 from imedbench.core.transforms import Transform, inside, resample, sampling_map
-from imedbench.core.types import GroundTruth, ImagePair, Split
+from imedbench.core.types import GroundTruth, Image, ImagePair, Split
 
 Need = Literal["landmarks", "spacing", "single-modal", "swapped"]
 
@@ -39,6 +40,9 @@ class MetricInfo:
     version: str = "1"
 
 
+MAX_COMPARED = 25_000_000
+"""Pixels of an image that is compared pixel by pixel: 5,000 × 5,000 px take 2 GiB and a minute."""
+
 VesselReader = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -56,39 +60,49 @@ class PairViews:
         self.pair, self.split = pair, split
         self._read_vessels = read_vessels
 
+    @property
+    def fixed(self) -> Image:
+        """The fixed image, where it is compared pixel by pixel; BadInput when it is too large."""
+        return _comparable(self.pair.fixed, "fixed")
+
+    @property
+    def moving(self) -> Image:
+        """The moving image, where it is compared pixel by pixel; BadInput when it is too large."""
+        return _comparable(self.pair.moving, "moving")
+
     @cached_property
     def fixed_view(self) -> Mask:
         """Field of view of the fixed image, bool H×W."""
         from imedbench.core.polarity import field_of_view
 
-        return field_of_view(self.pair.fixed.pixels)
+        return field_of_view(self.fixed.pixels)
 
     @cached_property
     def moving_view(self) -> Mask:
         """Field of view of the moving image, bool H×W."""
         from imedbench.core.polarity import field_of_view
 
-        return field_of_view(self.pair.moving.pixels)
+        return field_of_view(self.moving.pixels)
 
     @cached_property
     def fixed_grey(self) -> NDArray[np.float32]:
         """Fixed image, H×W in [0, 1]."""
-        return _unit(self.pair.fixed.grey())
+        return _unit(self.fixed.grey())
 
     @cached_property
     def moving_grey(self) -> NDArray[np.float32]:
         """Moving image, H×W in [0, 1]."""
-        return _unit(self.pair.moving.grey())
+        return _unit(self.moving.grey())
 
     @cached_property
     def fixed_vessels(self) -> NDArray[np.float32]:
         """Vessel map of the fixed image, H×W in [0, 1]."""
-        return self._vessels(self.pair.truth.fixed_vessels, self.pair.fixed.pixels)
+        return self._vessels(self.pair.truth.fixed_vessels, self.fixed.pixels)
 
     @cached_property
     def moving_vessels(self) -> NDArray[np.float32]:
         """Vessel map of the moving image, H×W in [0, 1]."""
-        return self._vessels(self.pair.truth.moving_vessels, self.pair.moving.pixels)
+        return self._vessels(self.pair.truth.moving_vessels, self.moving.pixels)
 
     def _vessels(self, mask: Mask | None, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._read_vessels(pixels) if mask is None else mask.astype(np.float32)
@@ -124,14 +138,14 @@ class RegisteredPair:
     @cached_property
     def sampling_map(self) -> NDArray[np.float32]:
         """Where each fixed pixel looks in the moving image, H×W×2 px."""
-        return sampling_map(self.moving_from_fixed, self.views.pair.fixed.shape)
+        return sampling_map(self.moving_from_fixed, self.views.fixed.shape)
 
     @cached_property
     def overlap(self) -> Mask:
         """Fixed pixels inside both images' fields of view, bool H×W."""
         where, moving_view = self.sampling_map, self.views.moving_view
         seen = resample(moving_view.astype(np.uint8), where, "nearest") > 0
-        return self.views.fixed_view & seen & inside(where, self.views.pair.moving.shape)
+        return self.views.fixed_view & seen & inside(where, self.views.moving.shape)
 
     @cached_property
     def warped_grey(self) -> NDArray[np.float32]:
@@ -142,6 +156,16 @@ class RegisteredPair:
     def warped_vessels(self) -> NDArray[np.float32]:
         """Vessel map of the moving image on the fixed grid, H×W in [0, 1]."""
         return resample(self.views.moving_vessels, self.sampling_map)
+
+
+def _comparable(image: Image, which: str) -> Image:
+    height, width = image.shape
+    if height * width > MAX_COMPARED:
+        raise BadInput(
+            f"the {which} image has {height * width / 1e6:.4g} million pixels, and only"
+            f" {MAX_COMPARED / 1e6:g} million are compared one by one"
+        )
+    return image
 
 
 def _unit(grey: NDArray[np.uint8]) -> NDArray[np.float32]:

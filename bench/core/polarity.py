@@ -18,6 +18,7 @@ from imedbench.core.arrays import Mask, Pixels, Plane
 _PROBE_SIZE = 320  # px, longer side of the copy on which polarity is decided
 _RIDGE_SIGMA, _RIDGE_LEVELS = 1.5, 3  # px on that copy, then on one of half the size, and so on
 _LEAST_BLUR = 6.0  # px: a wider neighbourhood is averaged on a smaller copy
+_MOST_PIXELS, _COPY_SIZE = 25_000_000, 2048  # discs grow with the image, and soon take minutes
 _DARK_LEVEL = 0.12  # of the 95th percentile: darker than this may be outside the field of view
 _RIM = 1 / 128  # of the shorter side, by which the mask shrinks: an aperture's edge is blurred
 
@@ -34,6 +35,12 @@ def field_of_view(image: Pixels) -> Mask:
     Returns:
         bool H×W; all True when less than a tenth would be left.
     """
+    if image.shape[0] * image.shape[1] > _MOST_PIXELS:
+        height, width = image.shape[:2]
+        factor = _COPY_SIZE / max(height, width)
+        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        mask = field_of_view(np.asarray(small, np.uint8)).astype(np.uint8)
+        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
     grey = image if image.ndim == 2 else image.max(axis=2)
     height, width = grey.shape
     smooth = cv2.medianBlur(grey, 5)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from imedbench.core.arrays import plain
-from imedbench.core.errors import ImedbenchError
+from imedbench.core.errors import BadInput, ImedbenchError
 from imedbench.core.metrics import Metric, MetricInfo, PairViews, RegisteredPair, VesselReader
 from imedbench.core.randomness import seed_everything
 from imedbench.core.registry import METRICS, load_plugin_file
@@ -209,6 +209,8 @@ def _compute(metric: Metric, case: RegisteredPair) -> Value:
     try:
         value = metric.compute(case)
         number = plain(value) if not isinstance(value, float) else value
+    except BadInput as error:  # what is wrong with the pair, in plain words
+        return None, str(error)
     except (Exception, SystemExit) as error:
         return None, f"{metric.info.name} raised {describe(error)}"
     if isinstance(number, bool) or not isinstance(number, (int, float)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
@@ -71,23 +71,32 @@ def packages_of(factory: Callable[..., Any]) -> tuple[str, ...]:
     module = sys.modules[factory.__module__]
     inner = getattr(factory, "inner", None)
     top = module.__name__.partition(".")[0]
-    owners = metadata.packages_distributions()
+    owners = _owners()
     own = [] if top.startswith(PLUGIN_MODULE) else owners.get(top, [])
     names = {name for file in plugin_files(module) for name in _imported_names(file)}
     imported = sorted({package for name in names for package in owners.get(name, [])} - {*own})
     return (*own[:1], *imported, *(packages_of(inner) if inner else ()))
 
 
-def _imported_names(file: Path) -> Iterator[str]:
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    """Which installed packages hold a module of a name; to find out takes a third of a second."""
+    return metadata.packages_distributions()
+
+
+@cache
+def _imported_names(file: Path) -> frozenset[str]:
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:  # a file of the package that is not imported
-        return
+        return frozenset()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            names.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            names.add(node.module.partition(".")[0])
+    return frozenset(names)
 
 
 def with_package(info: MethodInfo, factory: Callable[..., Any]) -> MethodInfo:

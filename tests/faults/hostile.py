@@ -148,14 +148,21 @@ def limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
+def limit_growth(size: int) -> None:
+    """Let the process take so many bytes of addresses beyond those that it has."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    limit(resource.RLIMIT_AS, pages * resource.getpagesize() + size)
+
+
 def take_memory(*_: object) -> None:
-    limit(resource.RLIMIT_AS, 4 << 30)
+    limit_growth(600 << 20)
     held = [np.ones(1 << 28, np.uint8) for _ in range(100)]
     del held
 
 
 def take_cv2_memory(fixed: Image) -> None:
-    limit(resource.RLIMIT_AS, 3 << 30)
+    limit_growth(600 << 20)
     held = [cv2.resize(fixed.grey(), (32000, 32000)) for _ in range(9)]
     del held
 
@@ -167,8 +174,8 @@ def take_torch_memory(*_: object) -> None:
 
 
 def outgrow(*_: object) -> None:
-    """Takes more than the tests' limit of 2 GiB, then waits to be found."""
-    held = [np.ones(1 << 28, np.uint8) for _ in range(10)]
+    """Takes more than the tests' limit of 1 GiB, then waits to be found."""
+    held = [np.ones(1 << 28, np.uint8) for _ in range(5)]
     time.sleep(FOREVER)
     del held
 
@@ -244,6 +251,7 @@ def lose_folder(*_: object) -> None:
 
 def flood(*_: object) -> None:
     kept = []
+    limit(resource.RLIMIT_NOFILE, 4096)  # where it is a million they take seconds to open
     try:
         while True:
             kept.append(open("/dev/null"))  # noqa: SIM115 - they are to stay open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from imedbench.core.arrays import Points
 from imedbench.core.transforms.base import Transform
 
 Interpolation = Literal["nearest", "linear", "cubic"]
+_POINTS_AT_ONCE = 1 << 18  # an image of 512×512 px; takes some 20 MiB
 
 
 def pixel_grid(shape: tuple[int, int]) -> Points:
@@ -29,8 +31,19 @@ def sampling_map(moving_from_fixed: Transform, fixed_shape: tuple[int, int]) -> 
     Returns:
         H×W×2 px (x, y); NaN where the transform is undefined.
     """
-    points = moving_from_fixed.apply(pixel_grid(fixed_shape))
-    return points.reshape(*fixed_shape, 2).astype(np.float32)
+    where = np.empty((*fixed_shape, 2), np.float32)
+    for rows in _row_blocks(fixed_shape):
+        part = where[rows]
+        grid = pixel_grid((part.shape[0], part.shape[1]))
+        grid[:, 1] += rows.start
+        part[...] = moving_from_fixed.apply(grid).reshape(part.shape)
+    return where
+
+
+def _row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Some rows of an image after the other: what each takes in memory does not grow with it."""
+    rows = max(1, _POINTS_AT_ONCE // max(1, shape[1]))
+    return (slice(top, top + rows) for top in range(0, shape[0], rows))
 
 
 def resample(
@@ -49,11 +62,13 @@ def resample(
     import cv2
 
     flags = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-    # remap has no notion of NaN or of places beyond 16 bits: such pixels look far outside.
-    safe = np.where(np.isfinite(where) & (np.abs(where) < 3e4), where, np.float32(-3e4))
-    return cv2.remap(
-        moving, safe[..., 0], safe[..., 1], flags[interpolation], borderMode=cv2.BORDER_CONSTANT
-    )
+    drawn = []
+    for rows in _row_blocks(where.shape):
+        # remap has no notion of NaN or of places beyond 16 bits: such pixels look far outside.
+        near = np.isfinite(where[rows]) & (np.abs(where[rows]) < 3e4)
+        safe = np.where(near, where[rows], np.float32(-3e4))
+        drawn.append(cv2.remap(moving, safe[..., 0], safe[..., 1], flags[interpolation]))
+    return np.concatenate(drawn)
 
 
 def warp_image(
