@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -350,16 +352,18 @@ def test_nothing_to_measure_is_refused() -> None:
 
 
 def test_host_memory_from_the_kernels_files(tmp_path: Path) -> None:
-    (tmp_path / "status").write_text("Name:\tx\nVmHWM:\t  4096 kB\nVmRSS:\t  2048 kB\n")
-    (tmp_path / "clear_refs").write_text("")
-    memory = HostMemory(tmp_path)
+    process = tmp_path / "99999999"
+    process.mkdir()
+    (process / "status").write_text("Name:\tx\nVmHWM:\t  4096 kB\nVmRSS:\t  2048 kB\n")
+    (process / "clear_refs").write_text("")
+    memory = HostMemory(99999999, tmp_path)
     memory.start_peak()
-    assert (tmp_path / "clear_refs").read_text() == "5"
+    assert (process / "clear_refs").read_text() == "5"
     assert (memory.now(), memory.peak()) == (2.0, 4.0)
 
 
 def test_host_memory_is_unknown_without_them(tmp_path: Path) -> None:
-    memory = HostMemory(tmp_path)
+    memory = HostMemory(99999999, tmp_path)
     memory.start_peak()
     assert memory.now() is None
     assert memory.peak() is None
@@ -370,6 +374,41 @@ class Hungry(TimedMethod):
         held: NDArray[np.uint8] = np.ones(200 * 2**20, np.uint8)
         assert held[-1] == 1
         return super().register(fixed, moving)
+
+
+class HungryBeside(TimedMethod):
+    """Has a process beside this one take memory and keep it."""
+
+    def prepare(self, device: str) -> None:
+        program = "import sys; sys.stdin.readline(); held = b'1' * (150 << 20); print(len(held))"
+        program += "; sys.stdout.flush(); sys.stdin.read()"
+        self.beside = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def register(self, fixed: Image, moving: Image) -> Registration:
+        assert self.beside.stdin
+        assert self.beside.stdout
+        self.beside.stdin.write(b"\n")
+        self.beside.stdin.flush()
+        self.beside.stdout.readline()
+        return super().register(fixed, moving)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can tell")
+def test_memory_of_what_a_method_started_counts() -> None:
+    method = HungryBeside(ToldClock())
+    method.prepare("cpu")
+    memory = HostMemory()
+    memory.start_peak()
+    before = memory.now()
+    method.register(Image(np.zeros((9, 9), np.uint8)), Image(np.zeros((9, 9), np.uint8)))
+    after = memory.peak()
+    method.beside.kill()
+    method.beside.communicate()
+    assert before is not None
+    assert after is not None
+    assert after - before == pytest.approx(150, abs=20)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can tell")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import psutil
+
 from imedbench.core.errors import BadInput
 from imedbench.core.stages import Clock, WallClock
 from imedbench.latency.settings import Precision
@@ -137,34 +139,54 @@ def backend_for(device: str) -> Backend:
 
 
 class HostMemory:
-    """The process's resident memory and its peak, which Linux can be told to forget.
+    """Resident memory of a process and those it started, and its peak.
+
+    Linux keeps the peak of each process and can be told to forget it. The peaks are added up as if
+    they came at one moment, so that the sum is never too small while no process ends.
 
     Args:
-        process: folder with the kernel's files about this process.
+        first: id of the process; this one if left out.
+        kernel: folder with the kernel's files about processes.
     """
 
-    def __init__(self, process: Path = Path("/proc/self")) -> None:
-        self._process = process
+    def __init__(self, first: int | None = None, kernel: Path = Path("/proc")) -> None:
+        self._first, self._kernel = os.getpid() if first is None else first, kernel
 
     def now(self) -> float | None:
         """Resident memory, MiB; None where the system does not tell."""
-        return self._read("VmRSS")
+        return self._sum("VmRSS")
 
     def start_peak(self) -> None:
         """Forget the peak so far, where that can be done."""
-        forget = self._process / "clear_refs"
-        if forget.exists():
-            forget.write_text("5")  # see proc(5): resets the peak resident set size
+        for process in self._processes():
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or is not ours
+                # See proc(5): resets the peak resident set size.
+                (process / "clear_refs").write_text("5")
 
     def peak(self) -> float | None:
         """Most resident memory since `start_peak`, MiB; None where the system does not tell."""
-        return self._read("VmHWM") if (self._process / "clear_refs").exists() else None
+        can_forget = (self._kernel / str(self._first) / "clear_refs").exists()
+        return self._sum("VmHWM") if can_forget else None
 
-    def _read(self, name: str) -> float | None:
-        status = self._process / "status"
-        lines = status.read_text().splitlines() if status.is_file() else []
-        found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
-        return float(found[0]) / 1024 if found else None
+    def _processes(self) -> list[Path]:
+        ids = [self._first]
+        with contextlib.suppress(psutil.Error):
+            ids += [child.pid for child in psutil.Process(self._first).children(recursive=True)]
+        folders = [self._kernel / str(process) for process in ids]
+        return [folder for folder in folders if (folder / "status").is_file()]
+
+    def _sum(self, name: str) -> float | None:
+        found = [_status(process, name) for process in self._processes()]
+        return sum(found) if found else None
+
+
+def _status(process: Path, name: str) -> float:
+    """A figure of a process's status in MiB; 0 when it has ended."""
+    with contextlib.suppress(OSError):
+        for line in (process / "status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return float(line.split()[1]) / 1024
+    return 0.0
 
 
 @contextlib.contextmanager

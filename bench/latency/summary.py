@@ -39,7 +39,8 @@ class MemoryUse:
     """Memory in MiB; None where the system does not tell.
 
     Args:
-        host_call: most resident memory during a call, beyond that before it.
+        host_call: most resident memory during a call, beyond that before it; of the processes
+            that the method started, too.
         device_prepared: device memory that preparing the method took: its weights.
         device_call: most device memory during a call, beyond that before it.
     """
