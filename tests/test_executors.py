@@ -16,10 +16,10 @@ from imedbench.core.errors import BadEnvironment, BadInput
 from imedbench.core.transforms import Affine
 from imedbench.core.types import Image, ImagePair, Outcome
 from imedbench.runs.calls import Task
-from imedbench.runs.executors import Execution
+from imedbench.runs.executors import Execution, Pool
 from imedbench.runs.metric_service import Batch, Case, CellByCell, MetricSettings, PairCases
 from imedbench.runs.ray_actors import RayWorker, connect, count_places
-from imedbench.runs.services import WorkerSettings
+from imedbench.runs.services import NoPlace, WorkerSettings
 from imedbench.runs.store import Score, Store
 
 Cli = Callable[..., Any]
@@ -203,7 +203,7 @@ def test_an_actor_that_is_lost_is_replaced(troublesome: Path) -> None:
     gone = worker._make_actor()
     ray.kill(gone)
     worker.close()
-    worker._make_actor = lambda: gone  # type: ignore[method-assign]
+    worker._make_actor = lambda _: gone  # type: ignore[method-assign]
     lost = worker.call(Task(image, image, 0))
     assert lost.outcome is Outcome.CRASH
     assert lost.reason == "its actor was lost (ActorDiedError), 3 times"
@@ -218,6 +218,64 @@ def test_there_are_no_more_actors_than_the_cluster_has_room_for() -> None:
     for threads, gpus, wanted in ((3, 0, "3 CPU for"), (1, 1, "1 CPU and 1 GPU for")):
         with pytest.raises(BadInput, match=wanted):
             count_places(many, threads, gpus)
+
+
+@needs_ray
+@pytest.mark.usefixtures("ray_here")
+def test_one_whose_machine_is_gone_does_not_wait_for_the_others_for_ever(
+    troublesome: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr("imedbench.runs.ray_actors.ROOM_S", 0.5)
+    settings = WorkerSettings("troublesome", (troublesome,), warm_up=False)
+    worker = RayWorker(settings, 20, Execution("ray", 1), 0)
+    image = Image(np.zeros((16, 16), np.uint8), "shift")
+    assert worker.call(Task(image, image, 0)).outcome is Outcome.OK
+    lost, worker._actor = worker._actor, None
+    other = worker._make_actor()  # the cluster has room for two
+    third = ray.remote(num_cpus=1)(type("Other", (), {})).remote()  # and waits for its turn
+    worker._actor = lost
+    ray.kill(lost)
+    with pytest.raises(NoPlace):
+        worker.call(Task(image, image, 0))
+    for actor in (other, third):
+        ray.kill(actor)
+    assert worker.call(Task(image, image, 0)).outcome is Outcome.OK
+    worker.close()
+
+
+class Shrinking:
+    """Answers so often, then has no place any more."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def call(self, task: int) -> int:
+        if not self.left:
+            raise NoPlace
+        self.left -= 1
+        return task
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    end = close
+
+
+def test_what_one_without_a_place_was_asked_the_others_answer() -> None:
+    callers = iter([Shrinking(1), Shrinking(99)])
+    with Pool(lambda: next(callers), lambda: 2) as pool:
+        found = dict(pool.results((n, n) for n in range(20)))
+    assert found == {n: n for n in range(20)}
+
+
+def test_without_any_place_the_run_ends_with_one_line() -> None:
+    callers = iter([Shrinking(1), Shrinking(2)])
+    with Pool(lambda: next(callers), lambda: 2) as pool:
+        results = pool.results((n, n) for n in range(20))
+        with pytest.raises(BadEnvironment, match="run again to go on"):
+            list(results)
 
 
 # What does not fit together

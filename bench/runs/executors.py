@@ -11,9 +11,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, Literal, TypeVar
 
-from imedbench.core.errors import BadInput
+from imedbench.core.errors import BadEnvironment, BadInput
 from imedbench.runs.in_process import InProcess
-from imedbench.runs.services import A, Caller, Q, Settings
+from imedbench.runs.services import A, Caller, NoPlace, Q, Settings
 from imedbench.runs.worker import Worker
 
 Job = TypeVar("Job")
@@ -133,7 +133,8 @@ class Pool(Executor[Q, A]):
     def __init__(self, make_caller: Callable[[], Caller[Q, A]], count: Callable[[], int]) -> None:
         self._make_caller, self._count = make_caller, count
         self._callers: list[Caller[Q, A]] = []
-        self._idle: SimpleQueue[Caller[Q, A]] = SimpleQueue()
+        self._idle: SimpleQueue[Caller[Q, A] | None] = SimpleQueue()  # None when all are lost
+        self._lost: list[Caller[Q, A]] = []
 
     def __exit__(self, *_: object) -> None:
         for caller in self._callers:
@@ -168,11 +169,22 @@ class Pool(Executor[Q, A]):
             threads.shutdown()
 
     def _call(self, task: Q) -> A:
-        caller = self._idle.get()
-        try:
-            return caller.call(task)
-        finally:
-            self._idle.put(caller)
+        """Ask whoever is idle; a question of one that has no place any more goes to another."""
+        while (caller := self._idle.get()) is not None:
+            try:
+                answer = caller.call(task)
+            except NoPlace:
+                self._lost.append(caller)
+                if len(self._lost) == len(self._callers):
+                    self._idle.put(None)
+            except BaseException:
+                self._idle.put(caller)
+                raise
+            else:
+                self._idle.put(caller)
+                return answer
+        self._idle.put(None)
+        raise BadEnvironment("no machine has room for a worker any more; run again to go on")
 
 
 def _finished(pending: dict[Future[A], Job]) -> Iterator[tuple[Job, A]]:

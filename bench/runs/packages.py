@@ -90,7 +90,7 @@ def _imported_names(file: Path) -> frozenset[str]:
         tree = ast.parse(file.read_bytes())
     except SyntaxError:  # a file of the package that is not imported
         return frozenset()
-    names = set()
+    names = set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Generic
 from imedbench.core.errors import BadEnvironment, BadInput
 from imedbench.core.types import Outcome
 from imedbench.runs.calls import CallResult
-from imedbench.runs.services import A, Q, Settings
+from imedbench.runs.services import A, NoPlace, Q, Settings
 from imedbench.runs.worker import MAX_ATTEMPTS, Worker
 
 if TYPE_CHECKING:
     from imedbench.runs.executors import Execution
 
+ROOM_S = 60.0  # that one whose machine is gone waits for room on another
 SLACK_S = 60.0  # for the cluster itself, beside what the calls may take
 
 
@@ -46,12 +47,16 @@ class RayWorker(Generic[Q, A]):
         self._longest_s = MAX_ATTEMPTS * 12 * timeout_s + SLACK_S
 
     def call(self, task: Q) -> A:
-        """Ask a question; an actor that is lost is replaced, `MAX_ATTEMPTS` in all."""
+        """Ask a question; an actor that is lost is replaced, `MAX_ATTEMPTS` in all.
+
+        Raises:
+            NoPlace: when the machine of a lost one is gone, and the others are full.
+        """
         ray, causes = self._ray, list[str]()
         while len(causes) < MAX_ATTEMPTS and not self._ended:
             try:
                 if self._actor is None:
-                    self._actor = self._make_actor()
+                    self._actor = self._make_actor(ROOM_S if causes else None)
                 answer: A = ray.get(self._actor.call.remote(task), timeout=self._longest_s)
                 return answer
             except ray.exceptions.GetTimeoutError:
@@ -75,11 +80,19 @@ class RayWorker(Generic[Q, A]):
         if self._actor is not None:
             self._ray.kill(self._actor)
 
-    def _make_actor(self) -> Any:
-        """A new actor, once the cluster has room for it: that may take long and is no fault."""
+    def _make_actor(self, longest_s: float | None = None) -> Any:
+        """A new actor, once the cluster has room for it: that may take long and is no fault.
+
+        In place of a lost one it may take so many seconds: this run's own actors may fill what is
+        left of the cluster, and would wait for each other.
+        """
         actor_class = self._ray.remote(num_cpus=self.settings.threads, num_gpus=self.gpus)(_Actor)
         actor = actor_class.remote(self.settings, self.timeout_s)
-        self._ray.get(actor.ready.remote())
+        try:
+            self._ray.get(actor.ready.remote(), timeout=longest_s)
+        except self._ray.exceptions.GetTimeoutError as error:
+            self._ray.kill(actor)
+            raise NoPlace from error
         return actor
 
 

@@ -51,11 +51,19 @@ class Settings(Protocol[Q, A_co]):
         """
 
 
+class NoPlace(Exception):
+    """There is no place left where a caller could call; others may have one."""
+
+
 class Caller(Protocol[Q_contra, A_co]):
     """Something that answers questions one at a time, whatever happens to whoever works on them."""
 
     def call(self, task: Q_contra) -> A_co:
-        """Answer a question."""
+        """Answer a question.
+
+        Raises:
+            NoPlace: when its machine is gone and no other has room for it.
+        """
 
     def close(self) -> None:
         """End what was started; a further call starts it again."""
