@@ -1,6 +1,6 @@
 """The long version of the fault tests: kills at random moments, and memory over many rows.
 
-    python tests/soak/soak.py --kills 100 --rows 30000 --minutes 4
+    python tests/soak/soak.py --kills 100 --rows 30000 --minutes 5
 
 Prints one line a part, for ``docs/explanation/reliability.md``; a difference ends it with 1.
 """
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--rows", type=int, default=30_000)
-    parser.add_argument("--minutes", type=float, default=4, help="for the rows, at most")
+    parser.add_argument("--minutes", type=float, default=5, help="for the rows, at most")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
