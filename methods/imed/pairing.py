@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imedbench.core.arrays import Floats, Mask, Matrix, Plane
 from imedbench.methods.imed.lines import (
@@ -117,19 +116,22 @@ def find_pairs(
         n_points: how many of each image, evenly chosen, look for a partner.
         displacement: moves places of the fixed image, smoothly, to where the poses take theirs.
     """
-    moves = displacement or np.zeros_like
-    own_f, own_m = (side.table[:, _evenly(len(side.lines), n_points)] for side in (fixed, moving))
+    own_f, own_m = (_evenly(side.table, n_points) for side in (fixed, moving))
     turn = rotations_of(poses).astype(np.float32)[:, None]
     ahead, back = poses.astype(np.float32), np.linalg.inv(poses).astype(np.float32)
-    placed, bent = project(ahead, own_m[POINTS]), own_f[POINTS] + moves(own_f[POINTS])
-    # Smooth displacements hardly differ between a place and where it comes from.
-    to_f, seen_f, chance_f = find_nearest(fixed, placed - moves(placed), own_m[ANGLE] + turn)
+    placed = unmoved = project(ahead, own_m[POINTS])
+    bent = own_f[POINTS]
+    if displacement:  # smooth ones hardly differ between a place and where it comes from
+        unmoved, bent = placed - displacement(placed), bent + displacement(bent)
+    to_f, seen_f, chance_f = find_nearest(fixed, unmoved, own_m[ANGLE] + turn)
     to_m, seen_m, chance_m = find_nearest(moving, project(back, bent), own_f[ANGLE] - turn)
     met_f, met_m = fixed.table.take(to_f, 1), moving.table.take(to_m, 1)
     in_f = np.concatenate([met_f, _for_each(own_f, len(poses))], -1)
     in_m = np.concatenate([_for_each(own_m, len(poses)), met_m], -1)
     mapped = np.concatenate([placed, project(ahead, met_m[POINTS])], -1)
-    gap_x, gap_y = mapped - in_f[POINTS] - moves(in_f[POINTS])
+    gap_x, gap_y = mapped - in_f[POINTS]
+    if displacement:
+        gap_x, gap_y = (gap_x, gap_y) - displacement(in_f[POINTS])
     return Pairs(
         moving=in_m[POINTS],
         mapped=mapped,
@@ -237,9 +239,13 @@ def project(poses: Any, points: Any) -> Any:
     """Map 2×N or 2×K×N points (x, y) by K poses to 2×K×N."""
     x, y = points
     rows = poses[:, :2, :, None]
-    mapped = np.stack(
-        [row[:, 0] * x + row[:, 1] * y + row[:, 2] for row in (rows[:, 0], rows[:, 1])]
+    mapped = np.empty(
+        (2, *np.broadcast_shapes(rows[:, 0, 0].shape, x.shape)), np.result_type(rows, x)
     )
+    for row, out in zip((rows[:, 0], rows[:, 1]), mapped, strict=True):
+        np.multiply(row[:, 0], x, out=out)
+        out += row[:, 1] * y
+        out += row[:, 2]
     if poses[:, 2, :2].any():
         last = poses[:, 2, :, None]
         mapped /= np.maximum(last[:, 0] * x + last[:, 1] * y + last[:, 2], 1e-6)
@@ -257,5 +263,9 @@ def scales_of(poses: Matrix) -> Floats:
     return np.asarray(np.sqrt(np.abs(np.linalg.det(poses[:, :2, :2]))))
 
 
-def _evenly(count: int, wanted: int) -> NDArray[np.intp]:
-    return np.linspace(0, count - 1, min(count, wanted)).astype(np.intp)
+def _evenly(table: Plane, wanted: int) -> Plane:
+    """So many columns of a table at most, evenly chosen."""
+    count = table.shape[1]
+    if wanted >= count:
+        return table
+    return table[:, np.linspace(0, count - 1, wanted).astype(np.intp)]
