@@ -34,7 +34,8 @@ from imedbench.methods.imed.refine import CORRELATED, HOMOGRAPHY, slopes
 # eyes bend by 0.22 to 0.31 % and whose truth, one homography, says that they do not.
 # Radius in px at which pairs are cut off, and how many points of each image look for a partner: at
 # the end all do, so that a point more or less hardly moves the answer.
-_STEPS = (8.0, 700), (6.0, 700), (4.0, 700), (3.0, 1 << 30)
+_ALL = 1 << 30
+_STEPS = (8.0, 500), (5.0, 500), (3.0, _ALL), (3.0, _ALL)
 _FIRST_NOISE, _LEAST_NOISE = 0.8, 0.3  # px, usual distance of vessels that are truly the same
 _BUMPS = 5  # along either side of the square
 _WIDTH = 0.42  # of a bump, its standard deviation, in halves of the square's side
