@@ -194,13 +194,24 @@ def test_workers_that_are_killed_while_they_start_cost_nothing(
     assert facts(tmp_path / "run") == facts(whole)
 
 
+@pytest.fixture(scope="module")
+def slow_run(
+    tmp_path_factory: pytest.TempPathFactory, write_manifest: WriteManifest, troublesome: Path
+) -> tuple[Path, Path]:
+    """Data whose pairs take their time and an uninterrupted run on them."""
+    folder = tmp_path_factory.mktemp("slow")
+    data = write_manifest(folder / "data", ["slow"] * 6)
+    words = command(data, folder / "run", "--methods", "troublesome", "--plugin", troublesome)
+    assert ended(words).returncode == 0
+    return data, folder / "run"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_that_are_killed_at_work_cost_nothing(
-    workers: int, write_manifest: WriteManifest, tmp_path: Path, troublesome: Path
+    workers: int, slow_run: tuple[Path, Path], tmp_path: Path, troublesome: Path
 ) -> None:
-    data, whole = write_manifest(tmp_path / "data", ["slow"] * 6), tmp_path / "whole"
+    data, whole = slow_run
     more = ("--methods", "troublesome", "--plugin", troublesome)
-    assert ended(command(data, whole, *more)).returncode == 0
     killed: set[int] = set()
     words = command(data, tmp_path / "run", *more, "--workers", workers)
     with subprocess.Popen(words, text=True) as process:
