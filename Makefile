@@ -56,6 +56,7 @@ soak: wheel
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/pytest $(BY_FILE) tests/faults
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/soak.py
 	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE) $(VENV)/bin/python tests/soak/simulate.py
+	PYTHONSAFEPATH=1 PYTHONPATH=$(WHEEL_SITE):tests/soak $(VENV)/bin/python tests/soak/two_nodes.py
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-only
