@@ -64,7 +64,8 @@ def test_a_report_of_several_runs_is_one_page(
         text = (out / name).read_text()
         assert "sift:ratio=0.9" in text
         assert "identity" in text
-    assert {path.name for path in out.iterdir()} == {"report.md", "report.html", "figures"}
+    written = {"report.md", "report.html", "figures", ".imedbench"}
+    assert {path.name for path in out.iterdir()} == written
     viewed = cli("view", first, second, "--out", out, "--no-browser")
     assert (viewed.code, viewed.out.strip()) == (0, f"wrote {out / 'report.html'}")
 

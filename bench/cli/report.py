@@ -79,12 +79,12 @@ def report_command(
     from imedbench.cli.terminal import print_json
 
     load_plugins(plugin)
-    _claim(runs, out, format, force=force)
     gaps = ""
     if _is_sweep(runs):
-        written = _write_sweep(runs[0], out, format)
+        written = _write_sweep(runs[0], out, format, force=force)
     else:
         with open_together(runs, out, data, latency=latency) as opened:
+            _claim("report", runs, out, format, force=force)
             written = write_pages(opened, out or runs[0], format, pair or ())
             gaps = incomplete(opened.table())
     if json:
@@ -113,11 +113,11 @@ def view_command(
     imedbench view runs/synthetic
     """
     load_plugins(plugin)
-    _claim(runs, out, Format.HTML, force=force)
     if _is_sweep(runs):
-        written = _write_sweep(runs[0], out, Format.HTML)
+        written = _write_sweep(runs[0], out, Format.HTML, force=force)
     else:
         with open_together(runs, out, data, latency=latency) as opened:
+            _claim("report", runs, out, Format.HTML, force=force)
             written = write_pages(opened, out or runs[0], Format.HTML, pair or ())
     _name(written)
     if browser:
@@ -150,13 +150,12 @@ def open_together(
             yield opened
 
 
-def _claim(runs: list[Path], out: Path | None, kind: Format, *, force: bool) -> None:
+def _claim(page: str, runs: list[Path], out: Path | None, kind: Format, *, force: bool) -> None:
     """Refuse to write over what is not a page of ours."""
     from imedbench.runs.output import claim
 
     if out is None:
         return
-    page = "sweep" if _is_sweep(runs) else "report"
     endings = {Format.MARKDOWN: ["md"], Format.HTML: ["html"], Format.BOTH: ["md", "html"]}[kind]
     names = [f"{page}.{ending}" for ending in endings]
     claim(out, names, runs, force=force)
@@ -169,13 +168,14 @@ def _is_sweep(runs: list[Path]) -> bool:
     return len(runs) == 1 and (runs[0] / SWEEP).is_file() and not (runs[0] / RUN).exists()
 
 
-def _write_sweep(folder: Path, out: Path | None, kind: Format) -> list[Path]:
+def _write_sweep(folder: Path, out: Path | None, kind: Format, *, force: bool) -> list[Path]:
     from imedbench.analysis.sweep import read_sweep
     from imedbench.reports.page import write_sweep_page
     from imedbench.reports.report import make_folder
     from imedbench.reports.sweep import write_sweep
 
     swept, target = read_sweep(folder), out or folder
+    _claim("sweep", [folder], out, kind, force=force)
     make_folder(target)
     written = [] if kind is Format.HTML else [write_sweep(swept, target)]
     return written if kind is Format.MARKDOWN else [*written, write_sweep_page(swept, target)]
