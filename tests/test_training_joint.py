@@ -128,16 +128,16 @@ def test_restyling_stays_in_range_and_is_repeatable(eyes: list[AlignedEye]) -> N
     np.testing.assert_allclose(untouched, pair.fixed - 0.5, atol=1e-6)
 
 
-def test_the_network_learns_four_pairs_by_heart(eyes: list[AlignedEye]) -> None:
+def test_the_network_learns_two_pairs_by_heart(eyes: list[AlignedEye]) -> None:
     torch.manual_seed(0)
     task = joint.JointTask(joint.JointConfig(hold_out=3, noise=0.0), [eyes])
     task.net.train()
     motion = task.config.motion(wide=False)
-    samples = [task.sample(eyes, motion, np.random.default_rng(i)) for i in range(4)]
+    samples = [task.sample(eyes, motion, np.random.default_rng(i)) for i in range(2)]
     batch = default_collate(samples)
     optimiser = torch.optim.AdamW(task.net.parameters(), lr=2e-3)
     errors = []
-    for _ in range(45):
+    for _ in range(16):
         losses = task.losses(batch)
         errors.append(float(losses["global_px"].detach()))
         optimiser.zero_grad()
