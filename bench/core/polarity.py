@@ -7,18 +7,21 @@ modality: vessels are the longest thin structures, so the sign with the stronger
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Mask, Pixels, Plane
+from imedbench.core.resize import Size, fitted_size, resize_mask
 
-_PROBE_SIZE = 320  # px, longer side of the copy on which polarity is decided
-_RIDGE_SIGMA, _RIDGE_LEVELS = 1.5, 3  # px on that copy, then on one of half the size, and so on
+_PROBE_SIZE = 256  # px, longer side of the copy on which polarity is decided
+_RIDGE_SIGMA, _RIDGE_LEVELS = 1.2, 3  # px on that copy, then on one of half the size, and so on
+_CORE = np.ones((15, 15), np.uint8)  # pixels of it so near the edge of the field do not count
 _LEAST_BLUR = 6.0  # px: a wider neighbourhood is averaged on a smaller copy
-_MOST_PIXELS, _COPY_SIZE = 25_000_000, 2048  # discs grow with the image, and soon take minutes
+_LEAST_HALVED = 400  # px, longer side from which a copy of half the size tells the field of view
+_MOST_COPIED = 2048  # px: discs grow with the image, and soon take minutes
 _DARK_LEVEL = 0.12  # of the 95th percentile: darker than this may be outside the field of view
 _RIM = 1 / 128  # of the shorter side, by which the mask shrinks: an aperture's edge is blurred
 
@@ -35,16 +38,20 @@ def field_of_view(image: Pixels) -> Mask:
     Returns:
         bool H×W; all True when less than a tenth would be left.
     """
-    if image.shape[0] * image.shape[1] > _MOST_PIXELS:
-        height, width = image.shape[:2]
-        factor = _COPY_SIZE / max(height, width)
-        small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        mask = field_of_view(np.asarray(small, np.uint8)).astype(np.uint8)
-        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
-    grey = image if image.ndim == 2 else image.max(axis=2)
+    size = image.shape[1], image.shape[0]
+    if max(size) < _LEAST_HALVED:
+        return _find_field(image)
+    half = min(max(size) // 2, _MOST_COPIED)
+    copy = cv2.resize(image, fitted_size(size, half), interpolation=cv2.INTER_AREA)
+    return resize_mask(_find_field(np.asarray(copy, np.uint8)), size)
+
+
+def _find_field(image: Pixels) -> Mask:
+    """`field_of_view` of an image as large as it is."""
+    grey = image if image.ndim == 2 else reduce(cv2.max, cv2.split(image))
     height, width = grey.shape
     smooth = cv2.medianBlur(grey, 5)
-    bright = float(np.percentile(smooth[::4, ::4], 95))
+    bright = float(np.percentile(smooth[::2, ::2], 95))
     dark = (smooth <= max(4.0, _DARK_LEVEL * bright)).astype(np.uint8)
     radius = rim = max(2, round(_RIM * min(height, width)))
     framed = cv2.copyMakeBorder(dark, *(4 * radius,) * 4, cv2.BORDER_CONSTANT, value=1)
@@ -69,9 +76,10 @@ def normalise(grey: Pixels | Plane, fov: Mask, *, dark_vessels: bool | None = No
         float32 H×W in [0, 1]: 0.5 is the local mean and the value outside the field of view,
         0.5 ± 1/6 one local standard deviation.
     """
-    if dark_vessels is None:
-        dark_vessels = has_dark_vessels(grey, fov)
     even = flatten(grey, fov)
+    if dark_vessels is None:
+        size = fitted_size((grey.shape[1], grey.shape[0]), _PROBE_SIZE)
+        dark_vessels = _valleys_prevail(_resized(even, size), resize_mask(fov, size))
     return 1 - even if dark_vessels else even
 
 
@@ -87,8 +95,10 @@ def flatten(grey: Pixels | Plane, fov: Mask, *, reach: float = 0.05) -> Plane:
     Returns:
         float32 H×W in [0, 1], as of `normalise`.
     """
-    z = local_contrast(grey.astype(np.float32), fov, reach * max(grey.shape))
-    return np.clip(0.5 + z / 6, 0, 1, dtype=np.float32)
+    z = local_contrast(grey.astype(np.float32, copy=False), fov, reach * max(grey.shape))
+    z *= np.float32(1 / 6)
+    z += np.float32(0.5)
+    return np.clip(z, np.float32(0), np.float32(1), out=z)
 
 
 def stretch(grey: Pixels, fov: Mask) -> Plane:
@@ -114,25 +124,28 @@ def has_dark_vessels(grey: Pixels | Plane, fov: Mask) -> bool:
 
     Returns:
         True for dark vessels, as in colour fundus; decided by the energy of dark against bright
-        ridges (largest and smallest eigenvalue of the Hessian, Frangi et al. 1998).
+        ridges (after Frangi et al. 1998).
     """
-    scale = _PROBE_SIZE / max(grey.shape)
-    size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    inside = cv2.resize(fov.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    flat = local_contrast(small.astype(np.float32), inside, _PROBE_SIZE / 20)
-    core = cv2.erode(inside.astype(np.uint8), _disc(9)) > 0
-    if not core.any():
-        return False
-    dark = bright = 0.0
+    size = fitted_size((grey.shape[1], grey.shape[0]), _PROBE_SIZE)
+    inside = resize_mask(fov, size)
+    return _valleys_prevail(flatten(_resized(grey, size), inside), inside)
+
+
+def _valleys_prevail(even: Plane, fov: Mask) -> bool:
+    """`has_dark_vessels` of an even image of `_PROBE_SIZE`."""
+    core = cv2.erode(fov.astype(np.uint8), _CORE)
+    darkness = 0.0
     for _ in range(_RIDGE_LEVELS):
-        low, high = _hessian_eigenvalues(flat, _RIDGE_SIGMA)
-        dark += _energy(high, low, core)
-        bright += _energy(-low, -high, core)
-        half = tuple(max(side // 2, 1) for side in reversed(flat.shape))
-        flat = np.asarray(cv2.resize(flat, half, interpolation=cv2.INTER_AREA), np.float32)
-        core = cv2.resize(core.astype(np.uint8), half, interpolation=cv2.INTER_NEAREST) > 0
-    return dark > bright
+        valley = _valleys(even, _RIDGE_SIGMA)
+        darkness += cv2.mean(valley * np.abs(valley), core)[0]
+        half = max(even.shape[1] // 2, 1), max(even.shape[0] // 2, 1)
+        even = _resized(even, half)
+        core = cv2.resize(core, half, interpolation=cv2.INTER_NEAREST)
+    return darkness > 0
+
+
+def _resized(image: Pixels | Plane, size: Size) -> Plane:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
@@ -161,13 +174,15 @@ def local_contrast(image: Plane, fov: Mask, radius: float) -> Plane:
         return np.asarray(large if factor > 1 else plane, np.float32)
 
     share = np.maximum(averaged(weight), 1e-3)
-    mean = np.asarray(averaged(np.asarray(image * weight, np.float32)) / share, np.float32)
-    centred = np.asarray(np.subtract(image, enlarged(mean)) * weight, np.float32)
+    mean = np.asarray(averaged(np.multiply(image, weight, dtype=np.float32)) / share, np.float32)
+    centred = np.subtract(image, enlarged(mean), dtype=np.float32)
+    centred *= weight
     variance = averaged(np.square(centred)) / share
-    inside = variance[cv2.resize(fov.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0]
+    inside = variance[resize_mask(fov, size)]
     # An empty area must not blow up its noise.
     floor = 0.1 * float(np.median(inside)) + 1e-6 if inside.size else 1.0
-    return centred * enlarged(np.asarray(1 / np.sqrt(variance + floor), np.float32))
+    centred *= enlarged(np.asarray(1 / np.sqrt(variance + floor), np.float32))
+    return centred
 
 
 def ridge_strength(image: Plane, sigma: float) -> Plane:
@@ -181,8 +196,7 @@ def ridge_strength(image: Plane, sigma: float) -> Plane:
         float32 H×W, ≥ 0; scale-normalised, so widths compare. Blobs do not count (after Frangi et
         al. 1998).
     """
-    low, high = _hessian_eigenvalues(image, sigma)
-    return np.maximum(-low - np.abs(high), 0)
+    return np.maximum(-_valleys(image, sigma), 0)
 
 
 def _blur(image: Plane, radius: float) -> Plane:
@@ -192,22 +206,19 @@ def _blur(image: Plane, radius: float) -> Plane:
     return np.asarray(cv2.blur(once, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _hessian_eigenvalues(image: Plane, sigma: float) -> tuple[Plane, Plane]:
-    """Smaller and larger eigenvalue of the scale-normalised Hessian, each H×W."""
+def _valleys(image: Plane, sigma: float) -> Plane:
+    """How much each pixel lies on a dark line of one width, or less than 0 on a bright one, H×W.
+
+    The largest eigenvalue of the scale-normalised Hessian less the size of the other, so that
+    blobs, curved both ways, do not count; for bright lines the smallest one.
+    """
     smooth = cv2.GaussianBlur(image, (0, 0), sigma)
-    xx = cv2.Sobel(smooth, cv2.CV_32F, 2, 0, scale=0.25)
-    yy = cv2.Sobel(smooth, cv2.CV_32F, 0, 2, scale=0.25)
-    xy = cv2.Sobel(smooth, cv2.CV_32F, 1, 1, scale=0.25)
-    middle = (xx + yy) / 2
-    spread = np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
-    weight = np.float32(sigma**2)
-    return weight * (middle - spread), weight * (middle + spread)
-
-
-def _energy(across: Plane, along: Plane, core: Mask) -> float:
-    """Mean square strength of ridges; blobs, curved both ways, do not count."""
-    ridge = np.maximum(across - np.abs(along), 0)[core]
-    return float(np.mean(ridge**2))
+    xx, yy, xy = (
+        cv2.Sobel(smooth, cv2.CV_32F, *order, scale=0.25 * sigma**2)
+        for order in ((2, 0), (0, 2), (1, 1))
+    )
+    spread = cv2.magnitude(cv2.subtract(xx, yy), 2 * xy)  # between the eigenvalues
+    return np.asarray(cv2.max(cv2.min(cv2.add(xx, yy), spread), -spread), np.float32)
 
 
 @lru_cache(maxsize=32)
