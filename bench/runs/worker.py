@@ -101,9 +101,10 @@ class Worker(Generic[Q, A]):
             self._watcher.kill()
             self._watcher.communicate()
             self._watcher = None
-        self._connection.close()
+        # First, while it is there to name its children: without a connection it ends by itself.
         kill_group(self._process)
         self._process.wait()
+        self._connection.close()
         self._process = None
         self._beaten = self._beats.count
         self._beats.close()
