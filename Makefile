@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Not compiled: Python does that at first use, for the tenth of the modules that are used.
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile
+PIP := $(INSTALL) -c constraints.txt
 WHEEL_SITE := build/wheel-site
 
 .PHONY: run test docs train-smoke soak check bench mutants format install-dev wheel clean
@@ -27,7 +29,7 @@ install-dev: $(VENV)/.installed-dev
 wheel: $(VENV)/.installed-dev
 	rm -rf build dist
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
-	$(PY) -m pip install --quiet --no-deps --target $(WHEEL_SITE) dist/*.whl
+	$(INSTALL) --no-deps --target $(WHEEL_SITE) dist/*.whl
 
 # By file, so that what the tests of a file share is made once; the longest come first by their names.
 BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder

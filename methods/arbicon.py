@@ -10,11 +10,9 @@ from imedbench.core.stages import stage
 from imedbench.core.types import Diagnostics, Image, MethodInfo, Registration
 from imedbench.methods import weights
 from imedbench.methods.arbicon_report import ReportArbicon
+from imedbench.methods.imed_joint import STEPS, WEIGHTS
 from imedbench.methods.method_info import dense_info
 from imedbench.methods.network_input import Polarity, even_plane
-
-WEIGHTS = "joint"
-STEPS = 2  # local steps
 
 Network = Literal["coarse-to-fine", "report"]
 
@@ -62,12 +60,9 @@ class Arbicon:
         if self._report:
             self._report.prepare(device)
             return
-        from imedbench.methods.coarse_to_fine_search import CoarseToFineSearch
-        from imedbench.methods.networks.coarse_to_fine import CoarseToFine
+        from imedbench.methods.coarse_to_fine_search import load_search
 
-        net = weights.load(WEIGHTS)
-        assert isinstance(net, CoarseToFine)
-        self._search = CoarseToFineSearch(net, device, steps=self.steps, sure=0.0, starts=False)
+        self._search = load_search(WEIGHTS, device, steps=self.steps)
 
     def register(self, fixed: Image, moving: Image) -> Registration:
         """Predict where each pixel of the fixed image lies in the moving one."""

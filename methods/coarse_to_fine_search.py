@@ -13,6 +13,7 @@ from torch import Tensor
 
 from imedbench.core.stages import stage
 from imedbench.core.transforms import Affine, Quadratic
+from imedbench.methods import weights
 from imedbench.methods.dense_registration import fit_square
 from imedbench.methods.networks import polynomial_fit as poly
 from imedbench.methods.networks.coarse_to_fine import SIZE, CoarseToFine, warp
@@ -138,6 +139,15 @@ class Starts:
         linear = between / self.fixed[:, 1, :1, None]
         inner = torch.cat([between[:, :1], linear[:, 1:3], between[:, 3:]], dim=1)
         return poly.after_affine(self.moving, inner)
+
+
+def load_search(
+    name: str, device: str, *, steps: int, sure: float = 0.0, starts: bool = False
+) -> CoarseToFineSearch:
+    """Load the shipped network of that name and make its search; see `CoarseToFineSearch`."""
+    net = weights.load(name)
+    assert isinstance(net, CoarseToFine)
+    return CoarseToFineSearch(net, device, steps=steps, sure=sure, starts=starts)
 
 
 class CoarseToFineSearch:

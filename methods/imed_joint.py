@@ -74,14 +74,9 @@ class ImedJoint:
         if self._report:
             self._report.prepare(device)
             return
-        from imedbench.methods.coarse_to_fine_search import CoarseToFineSearch
-        from imedbench.methods.networks.coarse_to_fine import CoarseToFine
+        from imedbench.methods.coarse_to_fine_search import load_search
 
-        net = weights.load(WEIGHTS)
-        assert isinstance(net, CoarseToFine)
-        self._search = CoarseToFineSearch(
-            net, device, steps=self.steps, sure=SURE, starts=self.starts
-        )
+        self._search = load_search(WEIGHTS, device, steps=self.steps, sure=SURE, starts=self.starts)
         generator = weights.load(TRANSFER_WEIGHTS).to(device) if self.transfer else None
         self._look = OctaLook(generator, device, self.transfer_size) if generator else None
 
