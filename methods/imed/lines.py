@@ -12,12 +12,16 @@ from imedbench.core.arrays import Mask, Plane, Points
 from imedbench.methods.vessel_maps import VesselMap
 
 Index = NDArray[np.intp]
+Numbers = NDArray[np.uint16]
 
 _LOW = 0.25  # strength, below which nothing counts as a vessel
 _MIN_LENGTH = 14  # px; shorter pieces are mostly noise
 _FULL_LENGTH = 50  # px; pieces this long are trusted fully
+_ROW, _SQUARE = np.ones((1, 3), np.uint8), np.ones((3, 3), np.uint8)
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _DIRECTIONS = 6
 PIXELS_PER_CELL = 2
+_NEAR_CELLS = 2  # enough for radii of 3 px, at which alignments end
 MATCH_RADIUS = 3.0  # px; a vessel this near counts as found
 
 # Rows of `Targets.table`.
@@ -68,7 +72,7 @@ def trace_lines(vessels: VesselMap, max_points: int) -> Lines:
     trust = strength * np.minimum(length / _FULL_LENGTH, 1)
     kept = np.flatnonzero(length >= _MIN_LENGTH)
     if len(kept) > max_points:
-        kept = np.sort(kept[np.argsort(-trust[kept], kind="stable")[:max_points]])
+        kept = np.sort(kept[np.argpartition(-trust[kept], max_points)[:max_points]])
     weight = np.minimum(trust, 1).astype(np.float32)
     return Lines(found.points[kept], found.angle[kept], weight[kept], found.fov)
 
@@ -77,15 +81,16 @@ def _ridge_points(vessels: VesselMap) -> tuple[Lines, Plane, tuple[Index, Index]
     """Maxima across the vessel's direction, by a parabola through three samples (Steger 1998)."""
     v = vessels.strength
     # A maximum across a line is also one along a row or along a column: that spares most pixels.
-    inner = v[2:-2, 2:-2]
-    in_row = (inner >= v[2:-2, 1:-3]) & (inner >= v[2:-2, 3:-1])
-    in_column = (inner >= v[1:-3, 2:-2]) & (inner >= v[3:-1, 2:-2])
-    ys, xs = np.nonzero((in_row | in_column) & (inner > _LOW))
-    ys, xs = ys + 2, xs + 2
-    cos, sin = vessels.double_angle[:, ys, xs]
+    along = cv2.min(cv2.dilate(v, _ROW), cv2.dilate(v, _ROW.T))
+    top = cv2.bitwise_and(cv2.compare(v, along, cv2.CMP_GE), cv2.compare(v, _LOW, cv2.CMP_GT))
+    inner = np.zeros(v.shape, bool)
+    inner[2:-2, 2:-2] = top[2:-2, 2:-2]
+    at = np.flatnonzero(inner)
+    ys, xs = np.divmod(at, v.shape[1])
+    cos, sin = vessels.double_angle.reshape(2, -1).take(at, 1)
     angle = 0.5 * np.arctan2(sin, cos)
     nx, ny = -np.sin(angle), np.cos(angle)
-    centre, before, after = v[ys, xs], _sample(v, xs - nx, ys - ny), _sample(v, xs + nx, ys + ny)
+    centre, before, after = v.take(at), _sample(v, xs - nx, ys - ny), _sample(v, xs + nx, ys + ny)
     curvature = 2 * centre - before - after
     offset = 0.5 * (after - before) / np.maximum(curvature, 1e-6)
     peak = (centre >= before) & (centre >= after) & (np.abs(offset) <= 0.6) & (curvature > 0)
@@ -122,33 +127,67 @@ class Targets:
         lines: the vessel points.
         table: float32 8×N: place, unit vector across the vessel, cosine and sine of twice its
             angle, angle and weight of each point.
-        nearest: int32 D×h×w, index of the nearest point whose direction fits; cells of 2 px.
+        nearest: D×h×w, index of the nearest point whose direction fits; cells of 2 px, told
+            within two, else only on cells of 4 px, which is enough to begin an alignment.
         fov: bool h×w, on the same cells.
         chance: float32 D, share of the field of view within `MATCH_RADIUS` of a fitting vessel.
     """
 
     lines: Lines
     table: Plane
-    nearest: NDArray[np.int32]
+    nearest: Numbers
     fov: Mask
     chance: Plane
 
 
 def build_targets(lines: Lines) -> Targets:
-    """Build the tables of an image's vessel points: one distance transform a direction."""
+    """Build the tables of an image's vessel points, one a direction."""
     small_fov = np.ascontiguousarray(lines.fov[::PIXELS_PER_CELL, ::PIXELS_PER_CELL])
     height, width = small_fov.shape
+    area = max(int(np.count_nonzero(small_fov)), 1)
     column, row = np.rint(lines.points / PIXELS_PER_CELL).astype(np.intp).T
-    cell = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
-    nearest = np.zeros((_DIRECTIONS, height, width), np.int32)
+    row, column = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
+    nearest = np.zeros((_DIRECTIONS, height, width), np.uint16)
     chance = np.zeros(_DIRECTIONS, np.float32)
     for k in range(_DIRECTIONS):
         nearness = np.cos(2 * (lines.angle - k * np.pi / _DIRECTIONS))
         members = np.flatnonzero(nearness > np.cos(2 * np.pi / _DIRECTIONS))
         if members.size:
-            nearest[k], distance = _nearest_member(members, cell, (height, width))
-            chance[k] = (distance * PIXELS_PER_CELL <= MATCH_RADIUS)[small_fov].mean()
+            drawn = np.zeros((height, width), np.uint16)
+            drawn[row[members], column[members]] = members + 1
+            found = (cv2.dilate(drawn, _SQUARE) > 0) & small_fov  # of radius `MATCH_RADIUS`
+            chance[k] = np.count_nonzero(found) / area
+            far = _nearest_member(members + 1, row[members] // 2, column[members] // 2, drawn.shape)
+            nearest[k] = _over(_grown(drawn), far) - 1
     return Targets(lines, _table(lines), nearest, small_fov, chance)
+
+
+def _grown(numbers: Numbers) -> Numbers:
+    """Give the cells round those that have a number that of the nearest."""
+    for _ in range(_NEAR_CELLS):
+        beside, aslant = cv2.dilate(numbers, _CROSS), cv2.dilate(numbers, _SQUARE)
+        numbers = _over(numbers, _over(beside, aslant))
+    return numbers
+
+
+def _nearest_member(members: Index, row: Index, column: Index, shape: tuple[int, int]) -> Numbers:
+    """Give every cell of a shape the nearest of some members, told on cells twice as large."""
+    height, width = shape
+    empty = np.ones(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    empty[row, column] = 0
+    _, label = cv2.distanceTransformWithLabels(
+        empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    member_of = np.zeros(int(label.max()) + 1, np.uint16)
+    member_of[label[row, column]] = members
+    large = cv2.resize(member_of.take(label), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    return np.ascontiguousarray(large[:height, :width])
+
+
+def _over(numbers: Numbers, others: Numbers) -> Numbers:
+    """Return the numbers, and where they are 0 the others, which are overwritten."""
+    cv2.copyTo(numbers, (numbers > 0).view(np.uint8), others)
+    return others
 
 
 def _table(lines: Lines) -> Plane:
@@ -158,26 +197,7 @@ def _table(lines: Lines) -> Plane:
     return np.stack([*lines.points.T, *across, *twice, angle, lines.weight]).astype(np.float32)
 
 
-def _nearest_member(
-    members: NDArray[np.intp],
-    cell: tuple[NDArray[np.intp], NDArray[np.intp]],
-    shape: tuple[int, int],
-) -> tuple[NDArray[np.int32], Plane]:
-    """Index of the nearest of some points for every cell, and how far it is in cells."""
-    row, column = cell[0][members], cell[1][members]
-    empty = np.ones(shape, np.uint8)
-    empty[row, column] = 0
-    distance, label = cv2.distanceTransformWithLabels(
-        empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    point_of = np.zeros(int(label.max()) + 1, np.int32)
-    point_of[label[row, column]] = members
-    return point_of[label], np.asarray(distance, np.float32)
-
-
-def find_nearest(
-    table: Targets, places: Plane, angle: Plane
-) -> tuple[NDArray[np.int32], Mask, Plane]:
+def find_nearest(table: Targets, places: Plane, angle: Plane) -> tuple[Numbers, Mask, Plane]:
     """Look up the nearest fitting vessel point of each place.
 
     Args:
