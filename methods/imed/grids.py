@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,25 +13,24 @@ from imedbench.core.arrays import Floats
 from imedbench.methods.imed.lines import Lines
 
 COARSE = 4  # cells of the fine grid, along a side, in one cell of the grid of masks
+_MIN_DENSITY = 0.25  # of the usual amount of vessels: emptier overlaps would win by chance
 
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """What is drawn on the grids, turned to every rotation; places in px from the centre.
+    """What is drawn on the grids, turned R ways; places are complex, x + iy px from the centre.
 
     Args:
-        rotations: R, rad.
-        places: R×N×2 of the vessels.
+        places: R×N of the vessels.
         values: complex R×N, weight times exp(2iθ).
-        energy_places: R×M×2 of neighbouring vessels taken together.
+        energy_places: R×M of neighbouring vessels taken together.
         energy: M, their squared values.
-        lattice: R×L×2 of the field of view.
+        lattice: R×L of the field of view.
         spacing: px between the points of the lattice.
         centre: middle of the image, (x, y) px.
         side: longer side of the image, px.
     """
 
-    rotations: Floats
     places: Tensor
     values: Tensor
     energy_places: Tensor
@@ -41,22 +40,36 @@ class Sources:
     centre: Floats
     side: int
 
+    def turned(self, rotations: Floats) -> Sources:
+        """The same turned by each of R rotations, rad."""
+        turns = torch.from_numpy(np.exp(1j * rotations).astype(np.complex64))[:, None]
+        return replace(
+            self,
+            places=turns * self.places,
+            values=turns**2 * self.values,
+            energy_places=turns * self.energy_places,
+            lattice=turns * self.lattice,
+        )
 
-def gather_sources(lines: Lines, rotations: Floats, cell: float) -> Sources:
-    """Turn an image's vessels and field of view to every rotation (rad); ``cell`` in px."""
+
+def gather_sources(lines: Lines, cell: float) -> Sources:
+    """Gather an image's vessels and field of view, not turned; ``cell`` in px."""
     points, values = _merged(lines, cell / 2)
-    energy_at, energy = _gathered(points, np.abs(values) ** 2, cell * COARSE / 2)
     spacing = cell * COARSE / 2
+    energy_at, energy = _gathered(points, np.abs(values) ** 2, spacing)
     height, width = lines.fov.shape
     y, x = np.mgrid[spacing / 2 : height : spacing, spacing / 2 : width : spacing]
     seen = lines.fov[y.astype(int), x.astype(int)]
+    places, energy_places, lattice = (
+        torch.from_numpy(((at - lines.centre) @ [1, 1j])[None].astype(np.complex64))
+        for at in (points, energy_at, np.column_stack([x[seen], y[seen]]))
+    )
     return Sources(
-        rotations,
-        _turned(points - lines.centre, rotations),
-        torch.from_numpy((np.exp(2j * rotations)[:, None] * values).astype(np.complex64)),
-        _turned(energy_at - lines.centre, rotations),
+        places,
+        torch.from_numpy(values[None].astype(np.complex64)),
+        energy_places,
         torch.from_numpy(energy.astype(np.float32)),
-        _turned(np.column_stack([x[seen], y[seen]]) - lines.centre, rotations),
+        lattice,
         spacing,
         lines.centre,
         max(lines.fov.shape),
@@ -89,31 +102,72 @@ def _group(points: Floats, side: float) -> NDArray[np.intp]:
     return np.asarray(group, np.intp)
 
 
-def _turned(points: Floats, rotations: Floats) -> Tensor:
-    turns = np.exp(1j * rotations)[:, None] * (points[:, 0] + 1j * points[:, 1])
-    return torch.view_as_real(torch.from_numpy(turns.astype(np.complex64)))
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """How much of the field of view, and of the vessels' squared values, lies where, R times.
+
+    Args:
+        mask: Fourier transform of the one, R×S×(S//2+1).
+        energy: of the other, likewise.
+        area: sum of the one, R×1×1.
+        density: sum of the other over that, R×1×1.
+    """
+
+    mask: Tensor
+    energy: Tensor
+    area: Tensor
+    density: Tensor
+
+    @classmethod
+    def of(cls, source: Sources, units: Tensor, size: int) -> Fields:
+        """Draw them on cells of `COARSE` times as many px, R×1 or one for all; S is ``size``."""
+        cells = units * COARSE
+        lattice, places = source.lattice / cells, source.energy_places / cells
+        share = (source.spacing / cells) ** 2
+        mask = draw(lattice, share.expand(lattice.shape), size)
+        energy = draw(places, source.energy.expand(places.shape), size)
+        area = mask.sum((1, 2), keepdim=True)
+        density = energy.sum((1, 2), keepdim=True) / area.clamp(min=1e-6)
+        return cls(torch.fft.rfft2(mask), torch.fft.rfft2(energy), area, density)
 
 
-def draw_mask_and_energy(source: Sources, unit: float, size: int) -> tuple[Tensor, Tensor]:
-    """Draw the field of view and the squared values, R×S×S each; ``unit`` in px a cell."""
-    values = source.energy.expand(len(source.rotations), -1)
-    energy = draw(source.energy_places / unit, values, size)
-    share = torch.full(source.lattice.shape[:2], (source.spacing / unit) ** 2)
-    return draw(source.lattice / unit, share, size), energy
+def inverse_noise(fixed: Fields, moving: Fields, min_overlap: float) -> Tensor:
+    """One over the deviation that unrelated vessels would give, for every shift of the moving ones.
+
+    Args:
+        fixed: F times.
+        moving: R times.
+        min_overlap: share of the smaller field, below which the result is 0.
+
+    Returns:
+        F×R×S×S.
+    """
+    size = fixed.mask.shape[1]
+    mask, energy = fixed.mask[:, None], fixed.energy[:, None]
+    over, under = moving.mask.conj(), moving.energy.conj()
+    in_f, in_m, area = (
+        torch.fft.irfft2(product, s=(size, size))
+        for product in (over * energy, under * mask, over * mask)
+    )
+    in_f = torch.maximum(in_f, _MIN_DENSITY * fixed.density[:, None] * area)
+    in_m = torch.maximum(in_m, _MIN_DENSITY * moving.density * area)
+    noise = (area.clamp(min=0) / (in_f * in_m).clamp_(min=1e-6)).sqrt_() * COARSE
+    noise[area < min_overlap * torch.minimum(fixed.area[:, None], moving.area)] = 0
+    return noise
 
 
 def draw(places: Tensor, values: Tensor, size: int) -> Tensor:
     """Add values to periodic grids, each at its nearest cell.
 
     Args:
-        places: R×N×2 (x, y), in cells.
+        places: complex R×N, x + iy, in cells.
         values: R×N, real or complex.
         size: cells along a side.
 
     Returns:
         R×S×S of the values' type.
     """
-    cells = places.round()
+    cells = torch.view_as_real(places).round()
     cells = (cells - size * (cells / size).floor_()).to(torch.int32)  # faster than a remainder
     first = torch.arange(len(places), dtype=torch.int32)[:, None] * (size * size)
     index = (first + cells[..., 1] * size + cells[..., 0]).flatten()

@@ -20,10 +20,11 @@ from torch import Tensor
 from imedbench.core.arrays import Floats, Matrix
 from imedbench.methods.imed.grids import (
     COARSE,
+    Fields,
     Sources,
     draw,
-    draw_mask_and_energy,
     gather_sources,
+    inverse_noise,
 )
 from imedbench.methods.imed.lines import Index, Lines
 from imedbench.methods.imed.pairing import select_distinct
@@ -31,7 +32,6 @@ from imedbench.methods.imed.pairing import select_distinct
 _BLUR = 0.65  # cells, how far off a vessel may be and still count
 _REACH = 0.875  # of the two images' sides: larger shifts leave too little overlap
 _NEAR = 0.35  # of the scale's logarithm: most pairs differ by less
-_MIN_DENSITY = 0.25  # of the usual amount of vessels: emptier overlaps would win by chance
 
 Scales = Literal["all", "near", "far"]
 
@@ -122,35 +122,47 @@ def search(
         scales: which part of the scales to try.
     """
     cell = span.cell(fixed.shape, moving.shape)
-    still = gather_sources(fixed, np.zeros(1), cell)
-    turning = gather_sources(moving, span.rotations(), cell)
-    found = [
-        _one_scale(still, turning, cell, scale, span.min_overlap) for scale in span.scales(scales)
-    ]
-    matrices, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+    every = span.scales(scales)
+    larger, smaller = every[every >= 1], 1 / every[every < 1]
+    still, moved = gather_sources(fixed, cell), gather_sources(moving, cell)
+    matrices, scores = _at_scales(still, moved, span, cell, larger)
+    back, others = _at_scales(moved, still, span, cell, smaller)
+    matrices, scores = np.concatenate([matrices, np.linalg.inv(back)]), np.append(scores, others)
     order = np.argsort(-scores, kind="stable")[: 12 * keep]
     return Poses(matrices[order], scores[order]).distinct(moving.shape, keep)
 
 
-def _one_scale(
-    still: Sources, turning: Sources, cell: float, scale: float, min_overlap: float
+def _at_scales(
+    fixed: Sources, moving: Sources, span: SearchRange, cell: float, scales: Floats
 ) -> tuple[Matrix, Floats]:
-    """The best shift of every rotation at one scale, and its score."""
-    unit_f = cell * max(scale, 1.0)  # fixed px per cell: neither image is ever enlarged
-    unit_m = unit_f / scale
-    cells = _REACH * (still.side / unit_f + turning.side / unit_m)
+    """The best shift of every rotation at each scale of at least 1, and its score.
+
+    The image that grows is drawn on the same cells at any scale, turned to every rotation; what
+    stays is drawn on larger ones, so that neither is ever enlarged.
+    """
+    if not len(scales):
+        return np.empty((0, 3, 3)), np.empty(0)
+    cells = _REACH * (fixed.side / scales.min() + moving.side) / cell
     size = next_fast_len(int(np.ceil(cells / COARSE))) * COARSE
-    half = COARSE // 2
+    half = COARSE // 2  # blocks begin at -half
+    units = torch.from_numpy((cell * scales).astype(np.float32))[:, None]  # fixed px per cell
+    turned = moving.turned(span.rotations())
     score = correlate(
-        draw(still.places / unit_f + half, still.values, size),  # so that blocks begin at -half
-        draw(turning.places / unit_m, turning.values, size),
+        draw(fixed.places / units + half * (1 + 1j), fixed.values.expand(len(units), -1), size),
+        draw(turned.places / cell, turned.values, size),
     )
-    noise = _inverse_noise(still, turning, unit_f, unit_m, size // COARSE, min_overlap)
-    best, row, column = _highest(score, noise)
+    noise = inverse_noise(
+        Fields.of(fixed, units, size // COARSE),
+        Fields.of(turned, torch.tensor([[cell]]), size // COARSE),
+        span.min_overlap,
+    )
+    best, row, column = _highest(score.flatten(0, 1), noise.flatten(0, 1))
+    scale, rotation = (
+        each.ravel() for each in np.meshgrid(scales, span.rotations(), indexing="ij")
+    )
     shift = np.column_stack([column, row]) - float(half)
-    shift = np.where(shift > size / 2, shift - size, shift) * unit_f
-    matrices = _similarities(turning.rotations, scale, still.centre + shift, turning.centre)
-    return matrices, best
+    shift = np.where(shift > size / 2, shift - size, shift) * (cell * scale)[:, None]
+    return _similarities(rotation, scale, fixed.centre + shift, moving.centre), best
 
 
 def _highest(score: Tensor, weight: Tensor) -> tuple[Floats, Index, Index]:
@@ -166,58 +178,30 @@ def _highest(score: Tensor, weight: Tensor) -> tuple[Floats, Index, Index]:
 
 
 def correlate(fixed: Tensor, moving: Tensor) -> Tensor:
-    """Correlate oriented grids at every shift, the fixed one slightly blurred.
+    """Correlate oriented grids at every shift, the fixed ones slightly blurred.
 
     Args:
-        fixed: complex 1×S×S, periodic.
+        fixed: complex F×S×S, periodic.
         moving: complex R×S×S, periodic.
 
     Returns:
-        Float R×S×S; element (r, y, x) is the real part of the sum over places p of the conjugate
-        of moving[r, p] times fixed[p + (y, x)].
+        Float F×R×S×S; element (f, r, y, x) is the real part of the sum over places p of the
+        conjugate of moving[r, p] times fixed[f, p + (y, x)].
     """
-    size = fixed.shape[-1]
-    one = torch.exp(-2 * (np.pi * _BLUR * torch.fft.fftfreq(size)) ** 2)
-    spectrum = torch.fft.fft2(fixed) * (one[:, None] * one)
-    product = torch.fft.fft2(moving).conj_physical_().mul_(spectrum)
+    one = torch.exp(-2 * (np.pi * _BLUR * torch.fft.fftfreq(fixed.shape[-1])) ** 2)
+    spectra = torch.fft.fft2(fixed).mul_(one[:, None] * one)
+    product = torch.fft.fft2(moving).conj_physical_() * spectra[:, None]
     return torch.fft.ifft2(product).real.contiguous()
-
-
-def _inverse_noise(
-    still: Sources,
-    turning: Sources,
-    unit_f: float,
-    unit_m: float,
-    small: int,
-    min_overlap: float,
-) -> Tensor:
-    """One over the deviation that unrelated vessels would give, in blocks of `COARSE` shifts.
-
-    It is 0 where the overlap is small.
-    """
-    mask_f, energy_f = draw_mask_and_energy(still, unit_f * COARSE, small)
-    mask_m, energy_m = draw_mask_and_energy(turning, unit_m * COARSE, small)
-    spectra_f = torch.fft.rfft2(torch.stack([energy_f, mask_f, mask_f], 1))
-    spectra_m = torch.fft.rfft2(torch.stack([mask_m, energy_m, mask_m], 1))
-    shared = torch.fft.irfft2(spectra_m.conj() * spectra_f, s=(small, small))
-    in_f, in_m, area = shared.unbind(1)
-    total_f, total_m = mask_f.sum(), mask_m[0].sum()
-    usual_f, usual_m = energy_f.sum() / total_f, energy_m[0].sum() / total_m
-    in_f = torch.maximum(in_f, _MIN_DENSITY * usual_f * area)
-    in_m = torch.maximum(in_m, _MIN_DENSITY * usual_m * area)
-    noise = (area.clamp(min=0) / (in_f * in_m).clamp(min=1e-6)).sqrt_() * COARSE
-    noise[area < min_overlap * torch.minimum(total_f, total_m)] = 0
-    return noise
 
 
 def _similarities(
     rotations: Floats,
-    scale: float,
+    scales: Floats,
     fixed_centres: Floats,
     moving_centre: Floats,
 ) -> Matrix:
     """Turn and scale about the moving centre, which goes to the fixed centres (R×2)."""
-    cos, sin = scale * np.cos(rotations), scale * np.sin(rotations)
+    cos, sin = scales * np.cos(rotations), scales * np.sin(rotations)
     out = np.zeros((len(rotations), 3, 3))
     out[:, 0, 0], out[:, 0, 1], out[:, 1, 0], out[:, 1, 1] = cos, -sin, sin, cos
     out[:, :2, 2] = fixed_centres - out[:, :2, :2] @ moving_centre
