@@ -89,6 +89,18 @@ def test_the_field_of_view_is_the_aperture() -> None:
     np.testing.assert_array_equal(field_of_view(colour), view)
 
 
+@pytest.mark.parametrize("dark", [True, False])
+def test_the_aperture_is_seen_in_what_noise_and_veils_have_lifted(dark: bool) -> None:
+    image, rng = retina(dark=dark, aperture=True), np.random.default_rng(0)
+    veiled = (40 + 0.35 * image).astype(np.uint8)
+    noisy = np.clip(veiled + rng.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
+    for lifted in (veiled, noisy):
+        view = field_of_view(lifted)
+        assert not view[~disc(123)].any()
+        assert view[disc(112)].all()
+        assert has_dark_vessels(lifted, view) is dark
+
+
 def test_dark_spots_inside_and_full_frames_stay_in_view() -> None:
     image = retina(dark=True)
     assert field_of_view(image).all()
