@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from imedbench.methods.imed.agreement import measure_agreement
 from imedbench.methods.imed.lines import Lines, build_targets, find_nearest
 from imedbench.methods.imed.pairing import (
     find_pairs,
-    measure_agreement,
     project,
     rotations_of,
     scales_of,

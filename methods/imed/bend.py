@@ -26,8 +26,9 @@ from imedbench.core.transforms import (
     jacobian_determinant,
     pixel_grid,
 )
-from imedbench.methods.imed.lines import PIXELS_PER_CELL, Targets
-from imedbench.methods.imed.pairing import Pairs, find_pairs, project
+from imedbench.methods.imed.lines import NORMALS, POINTS, Targets
+from imedbench.methods.imed.overlap import Overlap, find_overlap
+from imedbench.methods.imed.pairing import Moves, Pairs, find_pairs, project
 from imedbench.methods.imed.refine import CORRELATED, HOMOGRAPHY, slopes
 
 # All numbers below were chosen on synthetic eyes (seed 7), the least size also on `cf_octa`, whose
@@ -35,15 +36,15 @@ from imedbench.methods.imed.refine import CORRELATED, HOMOGRAPHY, slopes
 # Radius in px at which pairs are cut off, and how many points of each image look for a partner: at
 # the end all do, so that a point more or less hardly moves the answer.
 _ALL = 1 << 30
-_STEPS = (8.0, 500), (5.0, 500), (3.0, _ALL), (3.0, _ALL)
+_FIRST, _LAST = ((8.0, 500), (5.0, 500)), ((3.0, _ALL), (3.0, _ALL))
 _FIRST_NOISE, _LEAST_NOISE = 0.8, 0.3  # px, usual distance of vessels that are truly the same
 _BUMPS = 5  # along either side of the square
 _WIDTH = 0.42  # of a bump, its standard deviation, in halves of the square's side
 _EXPECTED = np.array([0.06] * 3 + [0.03] * 3 + [0.008] * _BUMPS**2)  # usual weights, in halves
 _LARGE = 0.003, 0.0035  # of the overlap's side: smaller bends are left out, larger ones kept
+_TINY = 0.002  # after the first steps: of 105 pairs none grew from there to what is kept
 _CLOSER = 0.68, 0.73  # of their distance left to the vessels: noise leaves them more
 
-_STRIDE = 8  # cells of the field of view between the places that stand for the overlap
 _SAMPLES = 33  # of the displacement, along a side
 _MIN_GROWTH = 0.2  # of any small area: less is nearly a fold
 
@@ -67,9 +68,12 @@ class Bend:
     left: float = 1.0
 
     def __call__(self, places: Any) -> Any:
-        """Displacements (dx, dy) px of 2×… places (x, y) px."""
-        moves = self.half * self.weights.T @ self.functions(places.reshape(2, -1))
-        return moves.reshape(places.shape).astype(places.dtype)
+        """Displacements (dx, dy) px of 2×N places (x, y) px."""
+        return self.at(self.functions(places))
+
+    def at(self, functions: Any) -> Any:
+        """Displacements (dx, dy) px, 2×N, given the functions' values there, F×N."""
+        return (self.half * self.weights.T).astype(functions.dtype) @ functions
 
     def functions(self, places: Any) -> Any:
         """F×N: the terms of a quadratic and the bumps at 2×N places."""
@@ -77,8 +81,10 @@ class Bend:
         x, y = np.clip((places - middle) / places.dtype.type(self.half), -1, 1)
         at = np.linspace(-1, 1, _BUMPS, dtype=places.dtype)[:, None]
         along_x, along_y = (np.exp(-0.5 * ((side - at) / _WIDTH) ** 2) for side in (x, y))
-        bumps = (along_x[:, None] * along_y).reshape(_BUMPS**2, -1)
-        return np.concatenate([np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]), bumps])
+        out = np.empty((len(_EXPECTED), len(x)), places.dtype)
+        out[: -(_BUMPS**2)] = np.ones_like(x), x, y, x * x, x * y, y * y
+        np.multiply(along_x[:, None], along_y, out=out[-(_BUMPS**2) :].reshape(_BUMPS, _BUMPS, -1))
+        return out
 
     def scaled(self, share: float) -> Bend:
         """Return so much of it."""
@@ -107,19 +113,6 @@ class Bend:
         return np.asarray(moves.reshape(_SAMPLES, _SAMPLES, 2))
 
 
-@dataclass(frozen=True, eq=False)
-class Overlap:
-    """Where both images show retina.
-
-    Args:
-        places: 2×N px, evenly spread over it, in the fixed image.
-        side: of a square as large as the overlap, px.
-    """
-
-    places: Floats
-    side: float
-
-
 def find_bend(fixed: Targets, moving: Targets, pose: Matrix) -> Bend | None:
     """Fit the bend that a pose leaves over.
 
@@ -141,56 +134,79 @@ def find_bend(fixed: Targets, moving: Targets, pose: Matrix) -> Bend | None:
     return bend.scaled(kept) if kept and not bend.folds() else None
 
 
-def find_overlap(fixed: Targets, moving: Targets, pose: Matrix) -> Overlap:
-    """Find where both images show retina under a pose, 3×3 fixed_from_moving."""
-    cells = np.stack(np.nonzero(fixed.fov[_STRIDE // 2 :: _STRIDE, _STRIDE // 2 :: _STRIDE])[::-1])
-    places = (cells * _STRIDE + _STRIDE // 2).astype(np.float64) * PIXELS_PER_CELL
-    there = project(np.linalg.inv(pose)[None], places)[:, 0] / PIXELS_PER_CELL
-    column, row = np.rint(there).astype(np.intp)
-    height, width = moving.fov.shape
-    seen = (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    seen[seen] = moving.fov[row[seen], column[seen]]
-    return Overlap(places[:, seen], float(np.sqrt(seen.sum())) * _STRIDE * PIXELS_PER_CELL)
+@dataclass(frozen=True, eq=False)
+class _Vessels:
+    """The vessels of two images under a pose, and what bends do to them.
+
+    Args:
+        fixed: of the fixed image.
+        moving: of the moving image.
+        pose: 1×3×3 fixed_from_moving.
+        fixed_values: a bend's functions at the fixed vessels, F×N.
+        placed_values: the same where the pose places the moving ones.
+        across: by how much each weight moves each fixed vessel across itself, 2F×N.
+    """
+
+    fixed: Targets
+    moving: Targets
+    pose: Matrix
+    fixed_values: Plane
+    placed_values: Plane
+    across: Plane
+
+    @classmethod
+    def of(cls, fixed: Targets, moving: Targets, pose: Matrix, bend: Bend) -> _Vessels:
+        """Evaluate the functions, which all bends of a square share."""
+        values = bend.functions(fixed.table[POINTS])
+        placed = project(pose[None].astype(np.float32), moving.table[POINTS])[:, 0]
+        across = (fixed.table[NORMALS][:, None] * values).reshape(-1, len(fixed.lines))
+        return cls(fixed, moving, pose[None], values, bend.functions(placed), across)
+
+    def pairs(self, n_points: int, bend: Bend | None = None) -> Pairs:
+        """The nearest vessels of so many of each image."""
+        moves = Moves(bend.at(self.fixed_values), bend.at(self.placed_values)) if bend else None
+        return find_pairs(self.fixed, self.moving, self.pose, n_points, moves)
 
 
 def fit_bend(fixed: Targets, moving: Targets, pose: Matrix, shared: Overlap) -> Bend:
-    """Fit a bend, however small; for arguments see `find_bend`."""
+    """Fit a bend, however small, the smallest only roughly; for arguments see `find_bend`."""
     low, high = shared.places.min(1), shared.places.max(1)
     bend = Bend((low + high) / 2, float((high - low).max()) / 2, np.zeros((len(_EXPECTED), 2)))
+    vessels = _Vessels.of(fixed, moving, pose, bend)
     noise = _FIRST_NOISE
-    for radius, n_points in _STEPS:
-        bend, apart = _step(fixed, moving, pose, bend, radius, n_points, noise)
-        noise = max(apart, _LEAST_NOISE)
-    flat = find_pairs(fixed, moving, pose[None], n_points)
+    for steps in (_FIRST, _LAST):
+        for radius, n_points in steps:
+            bend, apart = _step(vessels, bend, radius, n_points, noise)
+            noise = max(apart, _LEAST_NOISE)
+        bend = replace(bend, size=left_by_homography(bend(shared.places), shared.places))
+        if bend.size < _TINY * shared.side:
+            return bend
+    flat = vessels.pairs(n_points)
     before = _mean(flat.pull(radius)[0], flat.across[0]) / _coarser_pixel(flat)
-    size = left_by_homography(bend(shared.places), shared.places)
-    return replace(bend, size=size, left=apart / max(before, 1e-6))
+    return replace(bend, left=apart / max(before, 1e-6))
 
 
 def _step(
-    fixed: Targets,
-    moving: Targets,
-    pose: Matrix,
-    bend: Bend,
-    radius: float,
-    n_points: int,
-    noise: float,
+    vessels: _Vessels, bend: Bend, radius: float, n_points: int, noise: float
 ) -> tuple[Bend, float]:
     """The Gaussian process given the nearest vessels; how far apart it leaves them, coarser px."""
-    pairs = find_pairs(fixed, moving, pose[None], n_points, bend)
-    weight = pairs.pull(radius)[0]
-    meet = np.flatnonzero(weight)
-    weight, wanted = weight[meet], pairs.across[0, meet] / bend.half
-    functions = bend.functions(pairs.fixed[:, 0, meet])
-    rows = (pairs.normals[:, 0, meet][:, None] * functions).reshape(-1, len(meet))
-    looked = pairs.weight.shape[1] / (len(fixed.lines) + len(moving.lines))
+    pairs = vessels.pairs(n_points, bend)
+    weight, index = pairs.pull(radius)[0], pairs.fixed_index[0]
+    wanted = pairs.across[0] / np.float32(bend.half)
+    looked = len(index) / (len(vessels.fixed.lines) + len(vessels.moving.lines))
     pixel = _coarser_pixel(pairs) / bend.half
-    count = min(1.0, 1 / (looked * CORRELATED)) / (noise * pixel) ** 2
-    weighted = rows * (count * weight).astype(np.float32)
-    normal = (weighted @ rows.T).astype(np.float64) + np.diag(np.tile(_EXPECTED, 2) ** -2.0)
-    weights = np.linalg.solve(normal, (weighted @ wanted.astype(np.float32)).astype(np.float64))
-    apart = _mean(weight, weights @ rows - wanted) / pixel
-    return replace(bend, weights=weights.reshape(2, -1).T), apart
+    scale = min(1.0, 1 / (looked * CORRELATED)) / (noise * pixel) ** 2
+    count = len(vessels.fixed.lines)
+    total, pulled = (np.bincount(index, each, count) for each in (weight, weight * wanted))
+    met = np.flatnonzero(total)
+    rows = vessels.across.take(met, 1)
+    normal = (rows * (scale * total[met]).astype(np.float32)) @ rows.T
+    right = rows @ (scale * pulled[met]).astype(np.float32)
+    prior = np.diag(np.tile(_EXPECTED, 2) ** -2.0)
+    weights = np.linalg.solve(normal.astype(np.float64) + prior, right.astype(np.float64))
+    moved = (weights.astype(np.float32) @ vessels.across).take(index)
+    apart = _mean(weight, moved - wanted) / pixel
+    return replace(bend, weights=np.asarray(weights.reshape(2, -1).T, np.float64)), apart
 
 
 def _coarser_pixel(pairs: Pairs) -> float:

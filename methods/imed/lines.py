@@ -21,12 +21,13 @@ _ROW, _SQUARE = np.ones((1, 3), np.uint8), np.ones((3, 3), np.uint8)
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _DIRECTIONS = 6
 PIXELS_PER_CELL = 2
+_UNSEEN = np.uint16(0xFFFF)
 _NEAR_CELLS = 2  # enough for radii of 3 px, at which alignments end
 MATCH_RADIUS = 3.0  # px; a vessel this near counts as found
 
-# Rows of `Targets.table`.
-POINTS, NORMALS, TWICE = slice(0, 2), slice(2, 4), slice(4, 6)
-ANGLE, WEIGHT = 6, 7
+# Rows of `Targets.table`; of a moving vessel that is met only the first five are asked, of a fixed
+# one the first seven.
+POINTS, TWICE, WEIGHT, NORMALS, ANGLE = slice(0, 2), slice(2, 4), 4, slice(5, 7), 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +126,12 @@ class Targets:
 
     Args:
         lines: the vessel points.
-        table: float32 8×N: place, unit vector across the vessel, cosine and sine of twice its
-            angle, angle and weight of each point.
-        nearest: D×h×w, index of the nearest point whose direction fits; cells of 2 px, told
-            within two, else only on cells of 4 px, which is enough to begin an alignment.
-        fov: bool h×w, on the same cells.
+        table: float32 8×N: place, cosine and sine of twice the vessel's angle, weight, unit vector
+            across the vessel and its angle, of each point.
+        nearest: D×(h+2)×(w+2), index of the nearest point whose direction fits, on cells of 2 px
+            with a rim of one; beyond two cells told for four at once, which is enough to begin an
+            alignment; `_UNSEEN` outside the field of view.
+        fov: bool h×w, on the same cells without the rim.
         chance: float32 D, share of the field of view within `MATCH_RADIUS` of a fitting vessel.
     """
 
@@ -147,7 +149,9 @@ def build_targets(lines: Lines) -> Targets:
     area = max(int(np.count_nonzero(small_fov)), 1)
     column, row = np.rint(lines.points / PIXELS_PER_CELL).astype(np.intp).T
     row, column = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
-    nearest = np.zeros((_DIRECTIONS, height, width), np.uint16)
+    unseen = np.full((height + 2, width + 2), _UNSEEN)
+    unseen[1:-1, 1:-1][small_fov] = 0
+    nearest = np.repeat(unseen[None], _DIRECTIONS, 0)
     chance = np.zeros(_DIRECTIONS, np.float32)
     for k in range(_DIRECTIONS):
         nearness = np.cos(2 * (lines.angle - k * np.pi / _DIRECTIONS))
@@ -158,7 +162,7 @@ def build_targets(lines: Lines) -> Targets:
             found = (cv2.dilate(drawn, _SQUARE) > 0) & small_fov  # of radius `MATCH_RADIUS`
             chance[k] = np.count_nonzero(found) / area
             far = _nearest_member(members + 1, row[members] // 2, column[members] // 2, drawn.shape)
-            nearest[k] = _over(_grown(drawn), far) - 1
+            nearest[k, 1:-1, 1:-1] |= _over(_grown(drawn), far) - 1
     return Targets(lines, _table(lines), nearest, small_fov, chance)
 
 
@@ -194,7 +198,7 @@ def _table(lines: Lines) -> Plane:
     angle = lines.angle
     across = [-np.sin(angle), np.cos(angle)]
     twice = [np.cos(2 * angle), np.sin(2 * angle)]
-    return np.stack([*lines.points.T, *across, *twice, angle, lines.weight]).astype(np.float32)
+    return np.stack([*lines.points.T, *twice, lines.weight, *across, angle]).astype(np.float32)
 
 
 def find_nearest(table: Targets, places: Plane, angle: Plane) -> tuple[Numbers, Mask, Plane]:
@@ -209,13 +213,14 @@ def find_nearest(table: Targets, places: Plane, angle: Plane) -> tuple[Numbers, 
         Index of the nearest point, whether the place is in the field of view, and how likely a
         random place has a fitting vessel within `MATCH_RADIUS`; each K×N.
     """
-    height, width = table.fov.shape
+    height, width = (side + 2 for side in table.fov.shape)
     cells = np.rint(places * np.float32(1 / PIXELS_PER_CELL))
-    column = np.clip(cells[0], -1, width).astype(np.int32)
-    row = np.clip(cells[1], -1, height).astype(np.int32)
-    seen = (column >= 0) & (row >= 0) & (column < width) & (row < height)
-    flat = np.where(seen, row * width + column, 0)
-    seen &= table.fov.ravel().take(flat)
-    which = np.rint(angle * np.float32(_DIRECTIONS / np.pi)).astype(np.int32) % _DIRECTIONS
-    nearest = table.nearest.ravel().take(which * (height * width) + flat)
-    return nearest, seen, table.chance.take(which)
+    np.clip(cells, -1, np.array([width - 2, height - 2], np.float32)[:, None, None], out=cells)
+    column, row = cells.astype(np.int32)
+    which = np.rint(angle * np.float32(_DIRECTIONS / np.pi)).astype(np.int32)
+    first = np.arange(_DIRECTIONS, dtype=np.int32) * (height * width) + width + 1
+    flat = first.take(which, mode="wrap") + row * np.int32(width) + column
+    nearest = table.nearest.ravel().take(flat)
+    seen = nearest != _UNSEEN
+    last = np.uint16(max(len(table.lines), 1) - 1)
+    return np.minimum(nearest, last), seen, table.chance.take(which, mode="wrap")

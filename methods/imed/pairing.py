@@ -1,8 +1,7 @@
-"""Pair the vessel points of two images under candidate poses; tell good poses from bad ones."""
+"""Pair the vessel points of two images under candidate poses; tell which poses differ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +10,29 @@ import numpy as np
 from imedbench.core.arrays import Floats, Mask, Matrix, Plane
 from imedbench.methods.imed.lines import (
     ANGLE,
-    MATCH_RADIUS,
     NORMALS,
     POINTS,
     TWICE,
     WEIGHT,
+    Index,
     Targets,
     find_nearest,
 )
 
-_FITTING = 0.7  # cosine of twice the angle between vessels that meet
-_MAX_CHANCE = 0.9
 _APART = 0.06  # of the moved image's size: poses closer than that are the same
 
-Displacement = Callable[[Plane], Plane]  # 2×K×N places of the fixed image to (dx, dy) px there
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """A smooth displacement of the fixed image, where vessels are, (dx, dy) px.
+
+    Args:
+        fixed: 2×N, of the fixed vessels.
+        placed: 2×N, where the pose puts the moving ones.
+    """
+
+    fixed: Plane
+    placed: Plane
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +43,14 @@ class Pairs:
         moving: 2×K×N (x, y) px.
         mapped: 2×K×N, where the pose takes them, px of the fixed image.
         fixed: 2×K×N px, before any displacement.
+        fixed_index: K×N, which of the fixed vessel points they are.
         normals: 2×K×N, across the fixed vessel.
         weight: K×N, how surely both are on a vessel.
         own_weight: N, the same of the point that looks alone.
         distance: K×N px in the fixed image, after any displacement.
         fits: K×N, cosine of twice the angle between the two vessels.
         scale: K×1, by how much a moving pixel is enlarged.
-        forward: N, whether the point that looks is of the moving image.
+        forward: how many points that look are of the moving image; those of the fixed follow.
         in_view: K×N, whether it falls into the other image's field of view.
         chance: K×N, how likely a random place has a fitting vessel within `MATCH_RADIUS`.
     """
@@ -49,13 +58,14 @@ class Pairs:
     moving: Plane
     mapped: Plane
     fixed: Plane
+    fixed_index: Index
     normals: Plane
     weight: Plane
     own_weight: Plane
     distance: Plane
     fits: Plane
     scale: Plane
-    forward: Mask
+    forward: int
     in_view: Mask
     chance: Plane
 
@@ -71,41 +81,12 @@ class Pairs:
         return np.asarray(self.weight * near**2 * self.in_view * np.maximum(self.fits, 0))
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement:
-    """How far vessels meet beyond chance, for K poses.
-
-    Args:
-        excess_match_rate: K, share of the vessels in the overlap that meet, less what chance gives;
-            geometric mean of both directions.
-        z_score: K, the same in standard deviations of chance.
-        overlap: K, share of an image's vessels that lie in the overlap, the larger of both.
-    """
-
-    excess_match_rate: Plane
-    z_score: Plane
-    overlap: Plane
-
-
-@dataclass(frozen=True, eq=False)
-class Meeting:
-    """The vessels that meet, for K poses, in px of the coarser image.
-
-    Args:
-        length: K, of both images' vessels together, sure ones counted in full.
-        spread: K, root mean square distance across the vessels; `MATCH_RADIUS` where none meet.
-    """
-
-    length: Plane
-    spread: Plane
-
-
 def find_pairs(
     fixed: Targets,
     moving: Targets,
     poses: Matrix,
     n_points: int,
-    displacement: Displacement | None = None,
+    moves: Moves | None = None,
 ) -> Pairs:
     """Find the nearest vessels in both directions under each of K poses.
 
@@ -114,42 +95,46 @@ def find_pairs(
         moving: vessels of the moving image.
         poses: K×3×3 fixed_from_moving.
         n_points: how many of each image, evenly chosen, look for a partner.
-        displacement: moves places of the fixed image, smoothly, to where the poses take theirs.
+        moves: from the fixed vessels, smoothly, to where the poses take theirs.
     """
-    own_f, own_m = (_evenly(side.table, n_points) for side in (fixed, moving))
+    look_f, look_m = (_evenly(len(side.lines), n_points) for side in (fixed, moving))
+    own_f, own_m = fixed.table[:, look_f], moving.table[:, look_m]
     turn = rotations_of(poses).astype(np.float32)[:, None]
     ahead, back = poses.astype(np.float32), np.linalg.inv(poses).astype(np.float32)
     placed = unmoved = project(ahead, own_m[POINTS])
     bent = own_f[POINTS]
-    if displacement:  # smooth ones hardly differ between a place and where it comes from
-        unmoved, bent = placed - displacement(placed), bent + displacement(bent)
+    if moves:  # smooth ones hardly differ between a place and where it comes from
+        unmoved, bent = placed - moves.placed[:, None, look_m], bent + moves.fixed[:, look_f]
     to_f, seen_f, chance_f = find_nearest(fixed, unmoved, own_m[ANGLE] + turn)
     to_m, seen_m, chance_m = find_nearest(moving, project(back, bent), own_f[ANGLE] - turn)
-    met_f, met_m = fixed.table.take(to_f, 1), moving.table.take(to_m, 1)
-    in_f = np.concatenate([met_f, _for_each(own_f, len(poses))], -1)
-    in_m = np.concatenate([_for_each(own_m, len(poses)), met_m], -1)
+    met_f, met_m = fixed.table[:7].take(to_f, 1), moving.table[:5].take(to_m, 1)
+    in_f = np.concatenate([met_f, _for_each(own_f[:7], len(poses))], -1)
+    in_m = np.concatenate([_for_each(own_m[:5], len(poses)), met_m], -1)
     mapped = np.concatenate([placed, project(ahead, met_m[POINTS])], -1)
+    own = np.arange(len(fixed.lines))[look_f]
+    index = np.concatenate([to_f, np.broadcast_to(own, (len(poses), len(own)))], 1)
     gap_x, gap_y = mapped - in_f[POINTS]
-    if displacement:
-        gap_x, gap_y = (gap_x, gap_y) - displacement(in_f[POINTS])
+    if moves:
+        gap_x, gap_y = (gap_x, gap_y) - moves.fixed.take(index, 1)
     return Pairs(
         moving=in_m[POINTS],
         mapped=mapped,
         fixed=in_f[POINTS],
+        fixed_index=index,
         normals=in_f[NORMALS],
         weight=in_m[WEIGHT] * in_f[WEIGHT],
         own_weight=np.concatenate([own_m[WEIGHT], own_f[WEIGHT]]),
         distance=np.sqrt(gap_x**2 + gap_y**2),
         fits=_fits(in_m[TWICE], in_f[TWICE], turn),
         scale=scales_of(poses).astype(np.float32)[:, None],
-        forward=np.arange(in_m.shape[-1]) < own_m.shape[1],
+        forward=own_m.shape[1],
         in_view=np.concatenate([seen_f, seen_m], 1),
         chance=np.concatenate([chance_f, chance_m], 1),
     )
 
 
 def _for_each(table: Plane, count: int) -> Plane:
-    """The same rows for each of so many poses, 8×N to 8×count×N."""
+    """The same rows for each of so many poses, R×N to R×count×N."""
     return np.broadcast_to(table[:, None], (len(table), count, table.shape[1]))
 
 
@@ -158,56 +143,6 @@ def _fits(moving: Plane, fixed: Plane, turn: Plane) -> Plane:
     cos, sin = np.cos(2 * turn), np.sin(2 * turn)
     turned = moving[0] * cos - moving[1] * sin, moving[0] * sin + moving[1] * cos
     return np.asarray(turned[0] * fixed[0] + turned[1] * fixed[1])
-
-
-def measure_agreement(pairs: Pairs, reach: float = MATCH_RADIUS) -> Agreement:
-    """Measure how many vessels meet beyond chance.
-
-    Args:
-        pairs: from `find_pairs`.
-        reach: px of the coarser image within which two vessels meet.
-    """
-    grown = np.maximum(pairs.scale, 1)
-    met, weight = _meeting(pairs, reach), _weights(pairs)
-    chance = np.minimum(pairs.chance * (grown * (reach / MATCH_RADIUS)), _MAX_CHANCE)
-    rates, z_scores, overlaps = [], [], []
-    for way in (pairs.forward, ~pairs.forward):
-        w, c = weight[:, way], chance[:, way]
-        excess = np.maximum((w * (met[:, way] - c)).sum(1), 0)
-        rates.append(excess / np.maximum(w.sum(1), 1e-6))
-        z_scores.append(excess / (np.sqrt((w**2 * c * (1 - c)).sum(1)) + 1e-6))
-        own = pairs.own_weight[way]
-        overlaps.append((own * pairs.in_view[:, way]).sum(1) / own.sum())
-    return Agreement(
-        np.sqrt(rates[0] * rates[1]),
-        np.sqrt(z_scores[0] * z_scores[1]),
-        np.maximum(overlaps[0], overlaps[1]),
-    )
-
-
-def measure_meeting(pairs: Pairs) -> Meeting:
-    """Measure how much of the vessels meets, and how closely.
-
-    The same vessels lie on each other but for the error; strangers do anywhere within the radius.
-    """
-    weight = _weights(pairs) * _meeting(pairs, MATCH_RADIUS)
-    across = pairs.across / np.maximum(pairs.scale, 1)
-    length = weight.sum(1)
-    mean = (weight * across**2).sum(1) / np.maximum(length, 1e-6)
-    return Meeting(length, np.where(length > 0, np.sqrt(mean), MATCH_RADIUS))
-
-
-def _meeting(pairs: Pairs, reach: float) -> Mask:
-    """Whether vessels run alike within so many px of the coarser image, K×N."""
-    near = pairs.distance < reach * np.maximum(pairs.scale, 1)
-    return np.asarray(near & (pairs.fits > _FITTING))
-
-
-def _weights(pairs: Pairs) -> Plane:
-    """How much each point that looks for a partner counts, K×N."""
-    # Line length is counted in pixels of the coarser image, so that shrinking pays nothing.
-    length = np.where(pairs.forward, np.minimum(pairs.scale, 1), 1 / np.maximum(pairs.scale, 1))
-    return np.asarray(pairs.own_weight * pairs.in_view * length)
 
 
 def select_distinct(poses: Matrix, shape: tuple[int, int], keep: int) -> list[int]:
@@ -263,9 +198,8 @@ def scales_of(poses: Matrix) -> Floats:
     return np.asarray(np.sqrt(np.abs(np.linalg.det(poses[:, :2, :2]))))
 
 
-def _evenly(table: Plane, wanted: int) -> Plane:
-    """So many columns of a table at most, evenly chosen."""
-    count = table.shape[1]
+def _evenly(count: int, wanted: int) -> Index | slice:
+    """So many of them at most, evenly chosen."""
     if wanted >= count:
-        return table
-    return table[:, np.linspace(0, count - 1, wanted).astype(np.intp)]
+        return slice(None)
+    return np.linspace(0, count - 1, wanted).astype(np.intp)

@@ -15,7 +15,7 @@ import numpy as np
 
 from imedbench.core.arrays import Matrix, Pixels, Plane
 from imedbench.methods.imed.attempt import Attempt
-from imedbench.methods.imed.bend import find_overlap
+from imedbench.methods.imed.overlap import find_overlap
 from imedbench.methods.imed.pairing import project
 from imedbench.methods.vessel_maps import VesselMap
 

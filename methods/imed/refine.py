@@ -18,14 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.arrays import Floats, Matrix
+from imedbench.methods.imed.agreement import measure_agreement
 from imedbench.methods.imed.lines import Targets
-from imedbench.methods.imed.pairing import (
-    Pairs,
-    find_pairs,
-    measure_agreement,
-    project,
-    scales_of,
-)
+from imedbench.methods.imed.pairing import Pairs, find_pairs, project, scales_of
 
 SIMILARITY, AFFINE, HOMOGRAPHY = 4, 6, 8
 Array = NDArray[Any]

@@ -9,13 +9,9 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 from imedbench.core.arrays import Matrix
+from imedbench.methods.imed.agreement import measure_agreement, measure_meeting
 from imedbench.methods.imed.lines import Targets
-from imedbench.methods.imed.pairing import (
-    find_pairs,
-    measure_agreement,
-    measure_meeting,
-    scales_of,
-)
+from imedbench.methods.imed.pairing import find_pairs, scales_of
 
 _ALL_POINTS = 1 << 30
 # Log odds of being right: offset, then a weight for each of `Evidence.features`. The error of a
