@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from imedbench.core.arrays import Floats, Mask, Matrix, Plane
+from imedbench.core.arrays import Floats, Mask, Matrix, Pixels, Plane
 from imedbench.core.errors import BadInput
 from imedbench.core.polarity import field_of_view, normalise
 from imedbench.core.resize import resize, resizing_matrix
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Runtime = Literal["torch", "openvino"]
 
 _MAX_GROWTH = 2.0
+_SMALL_FIELD = 0.72  # of an image's longer side: on training pairs larger ones gain nothing
+_MARGIN = 8  # px round a small field of view, where its edge is told
 _DIRECTIONS = 8
 _ORDERS = (2, 0), (0, 2), (1, 1)  # of the derivatives along x and y
 _SIGMA = 1.6  # px across a thin vessel
@@ -82,12 +84,43 @@ def working_image(image: Image, scale: float) -> WorkingImage:
         image: any modality.
         scale: of the view's pixels to the image's.
     """
-    width, height = image.size
-    size = max(round(width * scale), 8), max(round(height * scale), 8)
-    pixels = resize(image.pixels, size, enlarge="cubic")
+    pixels, work_from_native = _resized(image.pixels, scale)
+    return _evened(pixels, field_of_view(pixels), work_from_native)
+
+
+def closer_image(image: Image, scale: float) -> WorkingImage:
+    """`working_image`, where the field of view is small that alone, as large as the whole would be.
+
+    Vessels seen from afar run into one another.
+
+    Args:
+        image: any modality.
+        scale: of the view's pixels to the image's, if all of it is to be seen.
+    """
+    pixels, work_from_native = _resized(image.pixels, scale)
     fov = field_of_view(pixels)
+    x, y, width, height = cv2.boundingRect(fov.astype(np.uint8))
+    share = max(width, height) / max(fov.shape)
+    closer = min(scale / share, _MAX_GROWTH)
+    if share > _SMALL_FIELD or closer <= scale:
+        return _evened(pixels, fov, work_from_native)
+    left, top = (max(int((start - _MARGIN) / scale), 0) for start in (x, y))
+    right, bottom = (int((end + _MARGIN) / scale) + 1 for end in (x + width, y + height))
+    pixels, work_from_native = _resized(image.pixels[top:bottom, left:right], closer)
+    shift = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
+    return _evened(pixels, field_of_view(pixels), work_from_native @ shift)
+
+
+def _resized(pixels: Pixels, scale: float) -> tuple[Pixels, Matrix]:
+    """An image so many times as large, and the map from its pixels."""
+    before = pixels.shape[1], pixels.shape[0]
+    after = max(round(before[0] * scale), 8), max(round(before[1] * scale), 8)
+    return resize(pixels, after, enlarge="cubic"), resizing_matrix(before, after)
+
+
+def _evened(pixels: Pixels, fov: Mask, work_from_native: Matrix) -> WorkingImage:
     bright = normalise(suppress_noise(Image(pixels).grey(), fov), fov)
-    return WorkingImage(bright, fov, resizing_matrix(image.size, size))
+    return WorkingImage(bright, fov, work_from_native)
 
 
 class Segmenter:

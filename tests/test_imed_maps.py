@@ -9,6 +9,7 @@ from imedbench.methods.imed.lines import trace_lines
 from imedbench.methods.noise import noise_ratio, suppress_noise
 from imedbench.methods.vessel_maps import (
     VesselMap,
+    closer_image,
     evidence_map,
     oriented_map,
     ridge_map,
@@ -95,6 +96,31 @@ def test_the_working_frame_keeps_pixel_corners_in_place(
     native = np.array([[-0.5, -0.5, 1], [shape[1] - 0.5, shape[0] - 0.5, 1]]).T
     expected = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])
     np.testing.assert_allclose((view.work_from_native @ native)[:2].T, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("radius", "scale", "closer"), [(110, 1.0, 2.0), (150, 0.5, 0.84)])
+def test_a_small_field_of_view_is_brought_closer_in_its_place(
+    radius: int, scale: float, closer: float
+) -> None:
+    rng = np.random.default_rng(0)
+    pixels = cv2.GaussianBlur(rng.integers(60, 255, (500, 460, 3), np.uint8), (0, 0), 3)
+    y, x = np.mgrid[:500, :460]
+    pixels[np.hypot(x - 180, y - 300) > radius] = 0
+    view = closer_image(Image(pixels), scale)
+    assert view.work_from_native[0, 0] == pytest.approx(closer, rel=0.03)
+    seen = np.argwhere(view.fov)[:, ::-1]
+    back = np.linalg.inv(view.work_from_native) @ [*seen.mean(0), 1]
+    np.testing.assert_allclose(back[:2], [180, 300], atol=1)
+    assert 2 * radius * closer * 0.93 < np.ptp(seen[:, 0]) < 2 * radius * closer
+    assert view.fov.shape < (2 * radius * closer * 1.2,) * 2
+
+
+def test_a_large_field_of_view_is_seen_with_what_surrounds_it() -> None:
+    pixels = np.zeros((300, 300), np.uint8)
+    cv2.circle(pixels, (140, 150), 120, 200, -1)
+    whole, closer = (see(Image(pixels), 0.9) for see in (working_image, closer_image))
+    np.testing.assert_array_equal(whole.work_from_native, closer.work_from_native)
+    np.testing.assert_array_equal(whole.bright, closer.bright)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from imedbench.methods.imed.refine import (
 )
 from imedbench.methods.imed.search import SearchRange, search
 from imedbench.methods.imed.selfcheck import Evidence, gather_evidence
-from imedbench.methods.vessel_maps import Segmenter, VesselMap, working_image
+from imedbench.methods.vessel_maps import Segmenter, VesselMap, closer_image
 
 if TYPE_CHECKING:
     from imedbench.methods.imed.method import Refinement
@@ -120,7 +120,7 @@ def prepare(image: Image, scale: float, segment: Segmenter) -> Prepared:
         segment: finds vessels.
     """
     with stage("normalise"):
-        view = working_image(image, scale)
+        view = closer_image(image, scale)
     with stage("maps"):
         vessels = segment(view)
     with stage("lines"):
