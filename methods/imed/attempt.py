@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from imedbench.methods.imed.method import Refinement
 
 _MAX_POINTS = 4500  # of an image's centre lines
-_LAST_POINTS = 2000  # of each image that look for a partner in the last steps
 _FIRST = Round(n_points=200, radii=(24, 8), steps=4, reach=6.0, keep=16)
 _SECOND = Round(n_points=500, radii=(10, 4), steps=5, reach=3.0, keep=16)
+_NEARER = [Step(radius, AFFINE, 1000) for radius in np.geomspace(8, 3, 5)]
+_NEAREST = [Step(radius, AFFINE, 2000) for radius in np.geomspace(6, 3, 4)]
 _EARLY = 8  # candidates that are looked at before all are
 _CLEAR_LEAD = 0.5  # of the best of them, at which the others are not looked at
 _CERTAIN = 0.99  # trust that such an answer must have
@@ -190,8 +192,9 @@ def _early_answer(
     lead = float(np.log(scores[0] / scores[1]))
     if lead < _CLEAR_LEAD:
         return None
-    leader = shortlist_poses(fixed, moving, found.poses[:1], _SECOND)
-    return _finish(fixed, moving, _bent(fixed, moving, leader.poses, budget), lead, budget)
+    return _finish(
+        fixed, moving, _bent(fixed, moving, found.poses[:1], budget, _NEARER), lead, budget
+    )
 
 
 def _best_answer(
@@ -202,7 +205,7 @@ def _best_answer(
         for each in (_FIRST, _SECOND):
             poses = shortlist_poses(fixed, moving, poses, each).poses
     poses = poses[select_distinct(poses, moving.lines.shape, budget.finalists)]
-    fits = _bent(fixed, moving, poses, budget)
+    fits = _bent(fixed, moving, poses, budget, _NEAREST)
     judged = [gather_evidence(fixed, moving, pose) for pose in fits.poses]
     best = int(np.argmax([evidence.log_odds for evidence in judged]))
     others = [
@@ -217,13 +220,15 @@ def _best_answer(
     return _finish(fixed, moving, fits.only(best), lead, budget)
 
 
-def _bent(fixed: Targets, moving: Targets, poses: Matrix, budget: Budget) -> Fit:
+def _bent(
+    fixed: Targets, moving: Targets, poses: Matrix, budget: Budget, steps: Iterable[Step]
+) -> Fit:
     """Similarities refined far enough to be compared."""
     fits = Fit.of(poses, fixed.lines.shape)
-    if budget.refine not in ("off", "similarity"):
-        steps = [Step(radius, AFFINE, _LAST_POINTS) for radius in np.geomspace(6, 3, 4)]
-        fits = refine(fixed, moving, fits, steps)
-    return fits
+    if budget.refine == "off":
+        return fits
+    freedom = min(AFFINE, _FREEDOM[budget.refine])
+    return refine(fixed, moving, fits, [replace(step, freedom=freedom) for step in steps])
 
 
 def _finish(

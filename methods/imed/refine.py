@@ -36,7 +36,7 @@ _MAX_DRIFT = 1.4  # a pose whose scale changes more than this fell onto other ve
 _ALL_POINTS = 1 << 30
 _LAST_RADIUS = 3.0  # px
 _MAX_STEPS = 40
-_STILL = 0.005  # px that a corner moves in a step that changes nothing
+_STILL = 0.01  # px that a corner moves in a step that changes nothing
 
 
 @dataclass(frozen=True)
