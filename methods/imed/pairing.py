@@ -172,18 +172,21 @@ def select_distinct(poses: Matrix, shape: tuple[int, int], keep: int) -> list[in
 
 def project(poses: Any, points: Any) -> Any:
     """Map 2×N or 2×K×N points (x, y) by K poses to 2×K×N."""
-    x, y = points
-    rows = poses[:, :2, :, None]
-    mapped = np.empty(
-        (2, *np.broadcast_shapes(rows[:, 0, 0].shape, x.shape)), np.result_type(rows, x)
-    )
-    for row, out in zip((rows[:, 0], rows[:, 1]), mapped, strict=True):
-        np.multiply(row[:, 0], x, out=out)
-        out += row[:, 1] * y
-        out += row[:, 2]
+    rows = poses.swapaxes(0, 1)
+    mapped = _affine(rows[:2], points)
     if poses[:, 2, :2].any():
-        last = poses[:, 2, :, None]
-        mapped /= np.maximum(last[:, 0] * x + last[:, 1] * y + last[:, 2], 1e-6)
+        mapped /= np.maximum(_affine(rows[2:], points), 1e-6)
+    return mapped
+
+
+def _affine(rows: Any, points: Any) -> Any:
+    """Rows of 3×3 matrices, R×K×3, times homogeneous points, R×K×N."""
+    if points.ndim == 2 or rows.shape[1] == 1:
+        mapped = rows[..., :2] @ points.reshape(2, -1)
+    else:
+        mapped = rows[..., :1] * points[0]
+        mapped += rows[..., 1:2] * points[1]
+    mapped += rows[..., 2:]
     return mapped
 
 

@@ -174,9 +174,11 @@ def _unit_from_fixed(shape: tuple[int, int]) -> Floats:
 def deformation(parameters: Floats) -> Matrix:
     """K×8 (shift x, shift y, growth, turn, stretch, shear, tilt x, tilt y) to K×3×3."""
     tx, ty, grow, turn, stretch, shear, gx, gy = parameters.T
-    one = np.ones_like(tx)
-    rows = [1 + grow + stretch, shear - turn, tx, shear + turn, 1 + grow - stretch, ty, gx, gy, one]
-    return np.stack(rows, 1).reshape(-1, 3, 3)
+    out = np.ones((len(parameters), 3, 3), parameters.dtype)
+    out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = 1 + grow + stretch, shear - turn, tx
+    out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = shear + turn, 1 + grow - stretch, ty
+    out[:, 2, 0], out[:, 2, 1] = gx, gy
+    return out
 
 
 def slopes(parameters: Floats, base: Array, normals: Array, freedom: int) -> Array:
