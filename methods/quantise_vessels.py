@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -24,8 +25,8 @@ from torch.nn import functional as F
 from imedbench.core.errors import BadInput
 from imedbench.core.images import read_image
 from imedbench.methods import weights
-from imedbench.methods.networks.unet import UNet
-from imedbench.methods.onnx_export import Probability
+from imedbench.methods.networks.unet import Net, VesselNetwork
+from imedbench.methods.onnx_export import Unpadded
 from imedbench.methods.vessel import Network
 from imedbench.methods.vessel_maps import working_image
 from imedbench.methods.vessel_openvino import SOURCE, STEP, model_file, require_openvino
@@ -35,27 +36,36 @@ SIDE = 512  # px
 WITHIN = 0.9999  # share of an input's values that its range holds
 
 
+@dataclass(frozen=True)
+class Range:
+    """Least and largest value of a convolution's input; 0 lies between them."""
+
+    least: float
+    largest: float
+
+
 class QuantisedConv(nn.Module):
     """A convolution whose input and weights are rounded to 8 bits.
 
     Args:
         conv: the convolution.
-        top: largest value of its input, which is never negative.
+        inputs: range of its input.
     """
 
-    def __init__(self, conv: nn.Conv2d, top: float) -> None:
+    def __init__(self, conv: nn.Conv2d, inputs: Range) -> None:
         super().__init__()
-        self.conv, self.scale = conv, top / 255
+        self.conv, self.scale = conv, (inputs.largest - inputs.least) / 255
+        self.input_zero = round(-inputs.least / self.scale)
         self.weight_scale = (conv.weight.abs().amax((1, 2, 3)) / 127).clamp(min=1e-8)
         self.zero = torch.zeros(len(self.weight_scale), dtype=torch.int32)
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve what is left after rounding."""
-        x = torch.fake_quantize_per_tensor_affine(x, self.scale, 0, 0, 255)
+        x = torch.fake_quantize_per_tensor_affine(x, self.scale, self.input_zero, 0, 255)
         weight = torch.fake_quantize_per_channel_affine(
             self.conv.weight, self.weight_scale, self.zero, 0, -127, 127
         )
-        return F.conv2d(x, weight, self.conv.bias, padding=1)
+        return F.conv2d(x, weight, self.conv.bias, padding=self.conv.padding)
 
 
 def training_images(data: Path) -> Iterator[Tensor]:
@@ -74,14 +84,16 @@ def training_images(data: Path) -> Iterator[Tensor]:
             yield torch.from_numpy(view.bright)[None, None]
 
 
-def input_ranges(net: nn.Module, images: Iterator[Tensor]) -> dict[str, float]:
-    """Largest input of every convolution, by its name, outliers left out."""
-    tops: dict[str, float] = {}
+def input_ranges(net: nn.Module, images: Iterator[Tensor]) -> dict[str, Range]:
+    """Range of the input of every convolution, by its name, outliers left out."""
+    ranges: dict[str, Range] = {}
 
     def watch(name: str, conv: nn.Conv2d) -> None:
         def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            top = float(torch.quantile(inputs[0].flatten()[::7], WITHIN))
-            tops[name] = max(tops.get(name, 0.0), top)
+            some = inputs[0].flatten()[::7]
+            least, largest = (float(torch.quantile(some, q)) for q in (1 - WITHIN, WITHIN))
+            before = ranges.get(name, Range(0.0, 0.0))
+            ranges[name] = Range(min(before.least, least), max(before.largest, largest))
 
         conv.register_forward_pre_hook(note)
 
@@ -91,18 +103,18 @@ def input_ranges(net: nn.Module, images: Iterator[Tensor]) -> dict[str, float]:
     with torch.inference_mode():
         for image in images:
             net(image)
-    return tops
+    return ranges
 
 
-def quantised(net: UNet, tops: Mapping[str, float]) -> UNet:
+def quantised(net: Net, ranges: Mapping[str, Range]) -> Net:
     """Round all convolutions of a network but the first and the last."""
     out = copy.deepcopy(net)
-    for name in list(tops)[1:-1]:
+    for name in list(ranges)[1:-1]:
         parent, _, own = name.rpartition(".")
         block = out.get_submodule(parent)
         conv = block.get_submodule(own)
         assert isinstance(conv, nn.Conv2d)
-        setattr(block, own, QuantisedConv(conv, tops[name]))
+        setattr(block, own, QuantisedConv(conv, ranges[name]))
     return out
 
 
@@ -116,10 +128,10 @@ def main() -> None:
     import openvino
 
     net = weights.load(options.network)
-    assert isinstance(net, UNet)
+    assert isinstance(net, VesselNetwork)
     folded = net.folded()
-    tops = input_ranges(copy.deepcopy(folded), training_images(options.data))
-    rounded = Probability(quantised(folded, tops)).eval()
+    ranges = input_ranges(copy.deepcopy(folded), training_images(options.data))
+    rounded = Unpadded(quantised(folded, ranges)).eval()
     model = openvino.convert_model(rounded, example_input=torch.zeros(1, 1, 4 * STEP, 4 * STEP))
     model.set_rt_info(weights.read_card(options.network).sha256, SOURCE)
     out = model_file(options.network)

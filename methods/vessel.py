@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Segmentation = Literal["unet", "oriented", "ridge"]  # network, elongated filters, plain filters
 VESSEL_WEIGHTS = "vessels"
-Network = Literal["vessels-small", "vessels"]  # weights of the network; both ship
+Network = Literal["vessel-lines", "vessels"]  # weights of the network; both ship
 _SIZE = 512  # px, longer side of the images at which the network finds vessels best
 
 

@@ -7,23 +7,23 @@ vessels there (`Segmenter`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 import torch
 
-from imedbench.core.arrays import Floats, Mask, Matrix, Pixels, Plane
+from imedbench.core.arrays import Mask, Matrix, Pixels, Plane
 from imedbench.core.errors import BadInput
 from imedbench.core.polarity import field_of_view, normalise
 from imedbench.core.resize import resize, resizing_matrix
 from imedbench.core.types import Image
 from imedbench.methods import weights
-from imedbench.methods.networks.unet import UNet
+from imedbench.methods.networks.unet import UNet, VesselNetwork
 from imedbench.methods.noise import suppress_noise
 from imedbench.methods.precision import fast_bfloat16
 from imedbench.methods.vessel import VESSEL_WEIGHTS
+from imedbench.methods.vessel_filters import LONG_LINE, evidence_responses, line_responses
 
 if TYPE_CHECKING:
     from imedbench.methods.vessel import Segmentation
@@ -34,16 +34,10 @@ Runtime = Literal["torch", "openvino"]
 _MAX_GROWTH = 2.0
 _SMALL_FIELD = 0.72  # of an image's longer side: on training pairs larger ones gain nothing
 _MARGIN = 8  # px round a small field of view, where its edge is told
-_DIRECTIONS = 8
-_ORDERS = (2, 0), (0, 2), (1, 1)  # of the derivatives along x and y
-_SIGMA = 1.6  # px across a thin vessel
-_LONG_LINE = 7  # px each way along which a filter looks where the image itself is filtered
-_SHORT_LINE = 5  # px, enough where a network has removed the noise
 _RIM = 4  # px inside the field of view that are not trusted
 _TOP = 97  # percentile of the strength that counts as a clear vessel
+_EVEN = 0.02  # of grey levels in [0, 1], whose deviation is 1/6 wherever an image shows anything
 _FAINTEST = 0.01  # response that can be a clear vessel: an empty image must stay empty
-_MIN_PROBABILITY = 1e-3
-_IMAGE_SHARE = 0.5  # of the image beside the network's evidence: keeps vessels it does not know
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +121,7 @@ class Segmenter:
     """Finds vessels.
 
     Args:
-        kind: ``unet``, the trained network; ``oriented``, elongated filters; ``ridge``, plain
-            second derivatives.
+        kind: ``unet``, a network; ``oriented``, elongated filters; ``ridge``, second derivatives.
         device: where the network runs.
         network: name of the shipped weights.
         runtime: what runs the network: ``torch``, or ``openvino`` in 8 bits on the processor.
@@ -145,15 +138,15 @@ class Segmenter:
         self._rounded: OpenVinoNetwork | None = None
         self._device = torch.device(device)
         self._dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
-        self._net: UNet | None = None
+        self._net: VesselNetwork | None = None
         if kind == "unet" and runtime == "openvino":
             from imedbench.methods.vessel_openvino import OpenVinoNetwork
 
             self._rounded = OpenVinoNetwork(network)
         elif kind == "unet":
             net = weights.load(network)
-            if not isinstance(net, UNet):
-                raise BadInput(f"the weights {network!r} are not those of a U-Net")
+            if not isinstance(net, VesselNetwork):
+                raise BadInput(f"the weights {network!r} are not those of a vessel network")
             self._net = net.folded().to(self._device, self._dtype)
 
     def __call__(self, view: WorkingImage) -> VesselMap:
@@ -161,23 +154,37 @@ class Segmenter:
         if self.kind != "unet":
             find = oriented_map if self.kind == "oriented" else ridge_map
             return find(view.bright, view.fov)
-        return evidence_map(view.bright, self.probability(view), view.fov)
+        found = self._found(view)
+        if len(found) == 1:
+            return evidence_map(view.bright, found[0], view.fov)
+        found[0] = np.maximum(found[0], 0) * _uneven(view.bright)
+        return level(found, view.fov)
 
     def probability(self, view: WorkingImage) -> Plane:
         """Say how likely the network holds each pixel for a vessel, float32 H×W in [0, 1].
 
         Raises:
-            BadInput: when vessels are found by filters.
+            BadInput: when vessels are found by filters, or the network finds lines.
         """
+        if self.kind != "unet":
+            raise BadInput(f"the filters of segmentation={self.kind} give no probabilities")
+        found = self._found(view)
+        if len(found) > 1:
+            raise BadInput("this network finds lines and gives no probabilities")
+        return found[0]
+
+    def _found(self, view: WorkingImage) -> Plane:
+        """What the network finds: probabilities 1×H×W, or responses 3×H×W."""
         if self._rounded is not None:
             return self._rounded(view.bright)
-        if self._net is None:
-            raise BadInput(f"the filters of segmentation={self.kind} give no probabilities")
+        assert self._net is not None
         with torch.inference_mode():
             image = torch.from_numpy(view.bright)[None, None].to(self._device, self._dtype)
-            logits = self._net(image.contiguous(memory_format=torch.channels_last))
-            likely: Plane = torch.sigmoid(logits[0, 0].float()).cpu().numpy()
-        return likely
+            found = self._net(image.contiguous(memory_format=torch.channels_last)).float()
+            if isinstance(self._net, UNet):
+                found = torch.sigmoid(found)
+            planes: Plane = found[0].contiguous().cpu().numpy()
+        return planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +204,7 @@ class VesselMap:
 
 def ridge_map(bright: Plane, fov: Mask) -> VesselMap:
     """Second derivatives at two scales, the strongest direction kept; see `oriented_map`."""
-    return _filtered(bright, fov, 0)
+    return level(line_responses(bright, 0), fov)
 
 
 def oriented_map(bright: Plane, fov: Mask) -> VesselMap:
@@ -207,77 +214,38 @@ def oriented_map(bright: Plane, fov: Mask) -> VesselMap:
         bright: float32 H×W in [0, 1], vessels bright on an even ground (`polarity.normalise`).
         fov: bool H×W.
     """
-    return _filtered(bright, fov, _LONG_LINE)
+    return level(line_responses(bright, LONG_LINE), fov)
 
 
 def evidence_map(bright: Plane, probability: Plane, fov: Mask) -> VesselMap:
-    """Return the network's evidence and a share of the image, through the same filters.
-
-    Log odds rather than probabilities: faint vessels must stay visible beside clear ones.
+    """Return a network's evidence and a share of the image, through the same filters.
 
     Args:
         bright: float32 H×W in [0, 1].
         probability: float32 H×W in [0, 1], of a vessel at each pixel.
         fov: bool H×W.
     """
-    floor = np.float32(_MIN_PROBABILITY)
-    odds = np.log((probability + floor) / (1 - probability + floor))
-    evidence = 0.5 + 0.5 * odds / np.float32(-np.log(floor))
-    mixed = np.clip(evidence, 0, 1) + np.float32(_IMAGE_SHARE) * bright
-    return _filtered(mixed.astype(np.float32), fov, _SHORT_LINE)
+    return level(evidence_responses(bright, probability), fov)
 
 
-def _filtered(bright: Plane, fov: Mask, half_line: int) -> VesselMap:
-    height, width = bright.shape
-    half = cv2.resize(bright, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    fine, coarse = _line_responses(bright, half_line), _line_responses(half, half_line)
-    strength = np.zeros_like(bright)
-    double = np.zeros((2, height, width), np.float32)
-    for k, angle in enumerate(_angles()):
-        response = cv2.resize(coarse[k], (width, height), interpolation=cv2.INTER_LINEAR)
-        cv2.max(fine[k], response, dst=response)
-        cv2.max(strength, response, dst=strength)
-        np.maximum(response, 0, out=response)
-        for plane, part in zip(double, (np.cos(2 * angle), np.sin(2 * angle)), strict=True):
-            cv2.scaleAdd(response, float(part), plane, dst=plane)
+def level(responses: Plane, fov: Mask) -> VesselMap:
+    """Bring responses to a common level inside the field of view.
+
+    Args:
+        responses: float32 3×H×W, overwritten: strength ≥ 0, and a double angle of any length.
+        fov: bool H×W.
+    """
+    strength, double = responses[0], responses[1:]
     side = 2 * _RIM + 1
     inner = cv2.erode(fov.astype(np.uint8), np.ones((side, side), np.uint8), borderValue=0) > 0
     strength *= inner
     top = np.percentile(strength[inner][::4], _TOP) if inner.any() else 1.0
     strength /= np.float32(max(float(top), _FAINTEST))
-    double *= strength / np.maximum(np.hypot(double[0], double[1]), np.float32(1e-9))
+    double *= strength / np.maximum(cv2.magnitude(*double), np.float32(1e-9))
     return VesselMap(strength, double, fov)
 
 
-def _line_responses(bright: Plane, half_line: int) -> list[Plane]:
-    """Response to a bright line in each direction."""
-    smooth = cv2.GaussianBlur(bright, (0, 0), _SIGMA)
-    second = [cv2.Sobel(smooth, cv2.CV_32F, *order, scale=0.25) for order in _ORDERS]
-    flat = np.stack(second).reshape(len(_ORDERS), -1)
-    across = (_across() @ flat).reshape(_DIRECTIONS, *bright.shape)
-    if not half_line:
-        return list(across)
-    return [cv2.filter2D(a, cv2.CV_32F, _line(k, half_line)) for k, a in enumerate(across)]
-
-
-@lru_cache
-def _angles() -> Floats:
-    return np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
-
-
-@lru_cache
-def _across() -> Plane:
-    """D×3: the second derivative across each direction, sign changed, from those of `_ORDERS`."""
-    sin, cos = np.sin(_angles()), np.cos(_angles())
-    return np.stack([-(sin**2), -(cos**2), 2 * sin * cos], 1).astype(np.float32)
-
-
-@lru_cache
-def _line(k: int, half_line: int) -> Plane:
-    """A Gaussian along the k-th direction, one pixel wide, of sum 1."""
-    angle = _angles()[k]
-    y, x = np.mgrid[-half_line : half_line + 1, -half_line : half_line + 1]
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = -x * np.sin(angle) + y * np.cos(angle)
-    kernel = np.maximum(1 - np.abs(across), 0) * np.exp(-0.5 * (along / (half_line / 1.7)) ** 2)
-    return np.asarray(kernel / kernel.sum(), np.float32)
+def _uneven(bright: Plane) -> Mask:
+    """Where an image shows anything: on an even grey, a network guesses at what it cannot see."""
+    near = np.ones((2 * _RIM + 1,) * 2, np.uint8)
+    return np.asarray(cv2.morphologyEx(bright, cv2.MORPH_GRADIENT, near) > _EVEN)

@@ -61,8 +61,8 @@ class OpenVinoNetwork:
         self._request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def __call__(self, bright: Plane) -> Plane:
-        """Say how likely each pixel is a vessel, float32 H×W to H×W in [0, 1]."""
+        """Return what the network finds, float32 H×W in [0, 1] to C×H×W."""
         height, width = bright.shape
         padded = np.pad(bright, ((0, -height % STEP), (0, -width % STEP)), "edge")
-        likely = next(iter(self._request.infer({0: padded[None, None]}).values()))
-        return np.array(likely[0, 0, :height, :width], np.float32)
+        found = next(iter(self._request.infer({0: padded[None, None]}).values()))
+        return np.array(found[0, :, :height, :width], np.float32)

@@ -1,4 +1,4 @@
-"""The U-Net: shapes, skip connections, folding."""
+"""The networks that find vessels: shapes, skip connections, folding."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from imedbench.methods.networks.unet import ConvBlock, Encoder, UNet
+from imedbench.methods.networks.unet import ConvBlock, Encoder, UNet, VesselLines, VesselNetwork
 
 
-@pytest.mark.parametrize("stem", [1, 2])
+@pytest.mark.parametrize("net", [UNet((2, 4, 8), out_channels=3), VesselLines((2, 4, 8))])
 @pytest.mark.parametrize("size", [(32, 32), (30, 45), (17, 64)])
-def test_output_has_the_size_of_the_image(size: tuple[int, int], stem: int) -> None:
-    net = UNet(widths=(2, 4, 8), out_channels=3, stem=stem).eval()
-    assert net(torch.rand(2, 1, *size)).shape == (2, 3, *size)
+def test_output_has_the_size_of_the_image(size: tuple[int, int], net: VesselNetwork) -> None:
+    assert net.eval()(torch.rand(2, 1, *size)).shape == (2, 3, *size)
 
 
 def test_encoder_halves_the_resolution_at_every_level() -> None:
@@ -21,18 +20,22 @@ def test_encoder_halves_the_resolution_at_every_level() -> None:
     assert [tuple(f.shape) for f in features] == [(1, 2, 16, 24), (1, 4, 8, 12), (1, 8, 4, 6)]
 
 
-def test_a_stem_reads_and_writes_squares_of_pixels() -> None:
+def test_lines_are_read_and_written_as_squares_of_pixels() -> None:
     torch.manual_seed(0)
-    net, image = UNet(widths=(2, 4), stem=2).eval(), torch.rand(1, 1, 16, 24)
+    net, image = VesselLines(widths=(2, 4)).eval(), torch.rand(1, 1, 16, 24)
     places = [(row, column) for row in (0, 1) for column in (0, 1)]
     squares = torch.cat([image[..., row::2, column::2] for row, column in places], 1)
     fine = net.down[0](squares)
+    join = net.up[0]
     coarse = nn.functional.interpolate(
-        net.down[1](nn.functional.max_pool2d(fine, 2)), scale_factor=2, mode="bilinear"
+        join.reduce(net.down[1](nn.functional.max_pool2d(fine, 2))), scale_factor=2, mode="bilinear"
     )
-    logits = net.head(net.up[0](torch.cat([coarse, fine], 1)))
+    found = net.head(torch.relu(join.norm(join.conv(coarse + fine))))
     for channel, (row, column) in enumerate(places):
-        torch.testing.assert_close(net(image)[0, 0, row::2, column::2], logits[0, channel])
+        for plane in range(3):
+            torch.testing.assert_close(
+                net(image)[0, plane, row::2, column::2], found[0, 4 * plane + channel]
+            )
 
 
 def test_padding_does_not_reach_the_inside() -> None:
@@ -51,9 +54,10 @@ def test_skip_connections_carry_single_pixels() -> None:
     assert not torch.allclose(net.decode(features), net.decode(blind))
 
 
-def test_folded_copy_gives_the_same_map_and_leaves_the_original() -> None:
+@pytest.mark.parametrize("kind", [UNet, VesselLines])
+def test_folded_copy_gives_the_same_map_and_leaves_the_original(kind: type[VesselNetwork]) -> None:
     torch.manual_seed(0)
-    net = UNet(widths=(2, 4, 8))
+    net = kind(widths=(2, 4, 8))
     for _ in range(3):  # running statistics away from their start
         net(torch.rand(4, 1, 32, 32) * 3)
     net.eval()

@@ -12,10 +12,11 @@ from torch import nn
 pytest.importorskip("lightning")
 
 from imedbench.datasets.synthetic.rendered_eyes import render_eyes
-from imedbench.methods.networks.unet import UNet
+from imedbench.methods.networks.unet import UNet, VesselLines
 from imedbench.methods.training.augment import Crop, fade, random_crop
-from imedbench.methods.training.distillation import inherit, read_rendered, taught
+from imedbench.methods.training.distillation import inherit, read_rendered, taught, wanted
 from imedbench.methods.training.vessel_folders import VesselImage
+from imedbench.methods.vessel_maps import evidence_map
 
 
 class Knowing(nn.Module):
@@ -59,16 +60,24 @@ def test_inherited_levels_compute_what_those_of_the_teacher_do() -> None:
     teacher = UNet((3, 4, 5, 6)).eval()
     for parameter in teacher.parameters():
         nn.init.uniform_(parameter, -0.5, 0.5)
-    net = inherit(UNet((4, 5, 6), stem=2).eval(), teacher)
-    features = torch.rand(1, 4, 16, 16)
-    ours = theirs = features
+    net = inherit(VesselLines((4, 5, 6)).eval(), teacher)
+    ours = theirs = torch.rand(1, 4, 16, 16)
     for own, known in zip(net.down[1:], teacher.down[2:], strict=True):
         ours, theirs = own(ours), known(theirs)
     torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(
-        net.up[1](torch.cat([features] * 2 + [features[:, :1]], 1)),
-        teacher.up[1](torch.cat([features] * 2 + [features[:, :1]], 1)),
-    )
+
+
+def test_wanted_are_the_planes_of_the_filters_at_another_level(image: VesselImage) -> None:
+    likely = image.vessels.astype(np.float32)
+    planes = wanted(image.plane, likely)
+    found = evidence_map(image.plane, likely, np.ones(likely.shape, np.bool_))
+    inner = np.s_[..., 5:-5, 5:-5]
+    clear = found.strength[inner] > 0.1
+    assert clear.sum() > 100
+    level = planes[0][inner][clear] / found.strength[inner][clear]
+    np.testing.assert_allclose(level, level.mean(), rtol=1e-4)
+    for plane, other in zip(planes[1:], found.double_angle, strict=True):
+        np.testing.assert_allclose(plane[inner], level.mean() * other[inner], atol=1e-4)
 
 
 def test_a_faded_crop_keeps_its_deviation_and_loses_its_contrast() -> None:

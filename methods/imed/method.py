@@ -60,8 +60,9 @@ class Imed:
         selfcheck: refuse transforms that meet too few vessels.
         runtime: what runs the network: ``torch``, or ``openvino``, rounded to 8 bits, on the
             processor, with the extra ``fast``.
-        network: weights of the network: the small one, or that of twice the time from which it
-            has learned, which ``vessel+NAME`` uses.
+        network: weights of the network: the small one, which finds vessels and how they run, or
+            the large one from which it has learned, with filters after it; ``vessel+NAME`` uses
+            that.
     """
 
     size: Side = 512
@@ -71,7 +72,7 @@ class Imed:
     refine: Refinement = "curved"
     selfcheck: bool = True
     runtime: Runtime = "torch"
-    network: Network = "vessels-small"
+    network: Network = "vessel-lines"
 
     name: ClassVar[str] = "imed"
     # What separates the thorough form from the fast one, beside the size and the candidates:

@@ -1,11 +1,12 @@
-"""U-Net for vessel segmentation (Ronneberger, Fischer and Brox, MICCAI 2015)."""
+"""Networks that find vessels: U-Net (Ronneberger et al., MICCAI 2015), and a small one of lines."""
 
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -71,15 +72,63 @@ class Encoder(nn.Module):
         return features
 
 
-class UNet(Encoder):
-    """Encoder and decoder joined by skip connections; any image size.
+class VesselNetwork(Encoder):
+    """An encoder and a decoder that find vessels in images of any size.
+
+    The subclass makes `up`, whose blocks can be folded, and says what it finds.
+
+    Args:
+        widths: channels at each level, finest first.
+        in_channels: channels of the image.
+        stem: side of the squares of pixels that become channels before the first convolution and
+            pixels again after the last (Shi et al., CVPR 2016); 2 spares all work at full size.
+    """
+
+    up: nn.ModuleList
+
+    def __init__(self, widths: Sequence[int], in_channels: int = 1, stem: int = 1) -> None:
+        super().__init__(widths, in_channels * stem**2)
+        self.stem = stem
+
+    @property
+    def step(self) -> int:
+        """Of which the sides of an image are multiples that needs no padding, px."""
+        return int(self.stem * 2 ** (len(self.down) - 1))
+
+    @abstractmethod
+    def find(self, image: Tensor) -> Tensor:
+        """Return what `forward` does for an image whose sides are multiples of `step`."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Find vessels.
+
+        Args:
+            image: B×C×H×W, bright vessels on an even ground, in [0, 1].
+
+        Returns:
+            B×out×H×W, what the network is made to find.
+        """
+        height, width = image.shape[-2:]
+        step = self.step
+        padding = (0, -width % step, 0, -height % step)
+        padded = F.pad(image, padding, mode="replicate") if any(padding) else image
+        return self.find(padded)[..., :height, :width]
+
+    def folded(self) -> Self:
+        """Return a copy for inference: normalisation folded in, channels last, no gradients."""
+        net = copy.deepcopy(self).eval().requires_grad_(False)
+        for block in [*net.down, *net.up]:
+            block.fold()
+        return channels_last(net)
+
+
+class UNet(VesselNetwork):
+    """Encoder and decoder joined by skip connections; finds logits of vessels.
 
     Args:
         widths: channels at each level, finest first.
         in_channels: channels of the image.
         out_channels: channels of the logits.
-        stem: side of the squares of pixels that become channels before the first convolution and
-            pixels again after the last (Shi et al., CVPR 2016); 2 spares all work at full size.
 
     Example:
         >>> net = UNet(widths=(4, 8))
@@ -92,22 +141,15 @@ class UNet(Encoder):
         widths: Sequence[int] = (8, 16, 32, 64, 128),
         in_channels: int = 1,
         out_channels: int = 1,
-        stem: int = 1,
     ) -> None:
-        super().__init__(widths, in_channels * stem**2)
-        self.stem = stem
+        super().__init__(widths, in_channels)
         coarse = list(reversed(widths))
         self.up = nn.ModuleList(ConvBlock(below + skip, skip) for below, skip in pairwise(coarse))
-        self.head = nn.Conv2d(widths[0], out_channels * stem**2, 1)
+        self.head = nn.Conv2d(widths[0], out_channels, 1)
 
-    @property
-    def step(self) -> int:
-        """Of which the sides of an image are multiples that needs no padding, px."""
-        return self.stem * 2 ** (len(self.down) - 1)
-
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Features at every level, finest first; the image's sides are multiples of `step`."""
-        return super().encode(F.pixel_unshuffle(image, self.stem) if self.stem > 1 else image)
+    def find(self, image: Tensor) -> Tensor:
+        """Logits of the vessels, which a sigmoid makes probabilities, B×out×H×W."""
+        return self.decode(self.encode(image))
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Logits of the vessels from the features of every level, B×out×H×W."""
@@ -116,29 +158,65 @@ class UNet(Encoder):
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = block(torch.cat([x, skip], dim=1))
         logits: Tensor = self.head(x)
-        return F.pixel_shuffle(logits, self.stem) if self.stem > 1 else logits
+        return logits
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits of the vessels.
 
-        Args:
-            image: B×C×H×W, bright vessels, in [0, 1].
+class Join(nn.Module):
+    """Coarse features added to finer ones, then a 3×3 convolution, normalisation and ReLU.
 
-        Returns:
-            B×out×H×W; a sigmoid makes them probabilities.
-        """
-        height, width = image.shape[-2:]
-        step = self.step
-        padding = (0, -width % step, 0, -height % step)
-        padded = F.pad(image, padding, mode="replicate") if any(padding) else image
-        return self.decode(self.encode(padded))[..., :height, :width]
+    The coarse ones lose their surplus channels before they are enlarged, and nothing is
+    concatenated: a quarter of the work of a U-Net's decoder.
 
-    def folded(self) -> UNet:
-        """Return a copy for inference: normalisation folded in, channels last, no gradients."""
-        net = copy.deepcopy(self).eval().requires_grad_(False)
-        for block in [*net.down, *net.up]:
-            block.fold()
-        return channels_last(net)
+    Args:
+        coarse: channels of the coarse features.
+        fine: channels of the fine features and of the result.
+    """
+
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(coarse, fine, 1)
+        self.conv = nn.Conv2d(fine, fine, 3, padding=1, bias=False)
+        self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(fine)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Features at the finer resolution, B×coarse×h×w and B×fine×2h×2w → B×fine×2h×2w."""
+        x = F.interpolate(self.reduce(coarse), scale_factor=2.0, mode="bilinear")
+        return F.relu(self.norm(self.conv(x + fine)), inplace=True)
+
+    def fold(self) -> None:
+        """Fold the normalisation into the convolution; for inference only."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
+
+
+class VesselLines(VesselNetwork):
+    """A small network that finds vessels and which way they run, with no filters to follow.
+
+    It finds three planes: strength, and strength times cosine and sine of twice the direction, as
+    the filters do in the evidence of a U-Net (`vessel_maps.evidence_responses`).
+
+    Args:
+        widths: channels at each level, that of half the image's resolution first.
+
+    Example:
+        >>> net = VesselLines(widths=(4, 8))
+        >>> net(torch.zeros(1, 1, 30, 45)).shape
+        torch.Size([1, 3, 30, 45])
+    """
+
+    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128)) -> None:
+        super().__init__(widths, stem=2)
+        coarse = list(reversed(widths))
+        self.up = nn.ModuleList(Join(below, skip) for below, skip in pairwise(coarse))
+        self.head = nn.Conv2d(widths[0], 3 * self.stem**2, 3, padding=1)
+
+    def find(self, image: Tensor) -> Tensor:
+        """Strength, and strength times cosine and sine of twice the direction, B×3×H×W."""
+        features = self.encode(F.pixel_unshuffle(image, self.stem))
+        x = features[-1]
+        for join, skip in zip(self.up, reversed(features[:-1]), strict=True):
+            x = join(x, skip)
+        return F.pixel_shuffle(self.head(x), self.stem)
 
 
 def channels_last(net: Net) -> Net:

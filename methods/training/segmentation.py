@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from imedbench.methods.networks.losses.segmentation import dice_loss
-from imedbench.methods.networks.unet import UNet, channels_last
+from imedbench.methods.networks.unet import UNet, VesselNetwork, channels_last
 from imedbench.methods.training.augment import Crop, degrade, pick, random_crop
 from imedbench.methods.training.config import TrainingConfig
 from imedbench.methods.training.task import Listed, Sample, TrainingTask
@@ -61,7 +61,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         self._held_out = [held_out for _, held_out in splits]
         self.net = channels_last(self.new_network())
 
-    def new_network(self) -> UNet:
+    def new_network(self) -> VesselNetwork:
         """Return a network that has learned nothing yet."""
         return UNet(self.config.widths)
 
@@ -96,7 +96,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         return DataLoader(Listed(pairs), batch_size=None)
 
     def on_validation_epoch_start(self) -> None:
-        """Start a sum of Dice and a count for every folder."""
+        """Start a sum of scores and a count for every folder."""
         self._sums = torch.zeros(len(self._held_out), 2, device=self.device)
 
     def validation_step(self, batch: tuple[int, int], index: int) -> None:
@@ -110,7 +110,7 @@ class SegmentationTask(TrainingTask[SegmentationConfig]):
         """Return the score is the mean over folders, which count alike."""
         total, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum").unbind(dim=1)
         means = total / count
-        named = {f"dice_{folder}": mean for folder, mean in enumerate(means)}
+        named = {f"score_{folder}": mean for folder, mean in enumerate(means)}
         self.log_values("val", {**named, "score": means.mean()}, 1)
 
     def predict(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -81,4 +81,4 @@ def test_network(benchmark: BenchmarkFixture, pair: ImagePair, runtime: str) -> 
     if runtime == "openvino":
         pytest.importorskip("openvino", reason="needs the extra `fast` (openvino)")
     segment = Segmenter("unet", network=Imed.network, runtime=runtime)  # type: ignore[arg-type]
-    benchmark.pedantic(segment.probability, (working_image(pair.fixed, 1.0),), rounds=10)
+    benchmark.pedantic(segment, (working_image(pair.fixed, 1.0),), rounds=10)
