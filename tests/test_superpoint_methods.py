@@ -1,6 +1,7 @@
 """The SuperPoint methods as plugins: geometry, options, answers. Weights are random throughout."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,12 @@ from imedbench.core.registry import DATASETS, METHODS
 from imedbench.core.types import Image, Method
 from imedbench.methods import superpoint_mnn, superpoint_superglue, weight_sources, weights
 from imedbench.methods.licences import MAGIC_LEAP
-from imedbench.methods.networks.superglue import SuperGlue, SuperGlueConfig
+from imedbench.methods.networks.superglue import (
+    PointMatches,
+    SuperGlue,
+    SuperGlueConfig,
+    mutual_matches,
+)
 from imedbench.methods.networks.superglue import start_as_nearest_neighbours as start
 from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.superpoint_pipeline import arithmetic, shown
@@ -135,6 +141,28 @@ def test_weights_of_the_wrong_network_are_named(points_file):
     method = superpoint_superglue.SuperPointSuperGlue(weights=str(points_file))
     with pytest.raises(BadInput, match=r"points\.pth: these are no weights of this SuperGlue"):
         method.prepare("cpu")
+
+
+def test_least_probability_goes_with_the_weights(points_file, glue_file, monkeypatch):
+    asked = []
+
+    def noted(assigned: torch.Tensor, least: float) -> PointMatches:
+        asked.append(least)
+        return mutual_matches(assigned, least)
+
+    monkeypatch.setattr("imedbench.methods.networks.superglue.mutual_matches", noted)
+    picture = Image(scene(64, 64))
+    build("superpoint-superglue", points_file, glue_file, size=64).register(picture, picture)
+    describe = weight_sources.describe
+    monkeypatch.setattr(
+        weight_sources, "describe", lambda *which: replace(describe(*which), ours=False)
+    )
+    for least in (None, 0.5):
+        theirs = build(
+            "superpoint-superglue", points_file, glue_file, size=64, match_threshold=least
+        )
+        theirs.register(picture, picture)
+    assert asked == [0.1, 0.2, 0.5]
 
 
 def test_what_the_network_is_shown():

@@ -293,6 +293,43 @@ def test_views_of_one_eye_are_found_once_and_kept(trained, folder, tmp_path):
     assert (left.norm(dim=1) < 3).all()
 
 
+def test_views_drawn_small_show_each_dot_where_the_place_says(monkeypatch):
+    views = pytest.importorskip("imedbench.methods.training.keypoint_views")
+    from imedbench.methods.training.aligned_eyes import AlignedEye
+
+    dots = np.array([[60.0, 50.0], [130.0, 70.0], [95.0, 140.0]])
+    y, x = np.mgrid[:200, :200]
+    rng = np.random.default_rng(0)
+    plane = rng.normal(128, 4, (200, 200))
+    for dot in dots:
+        plane += 100 * np.exp(-((x - dot[0]) ** 2 + (y - dot[1]) ** 2) / 30)
+    eye = AlignedEye((plane.clip(0, 255).astype(np.uint8),), np.zeros((200, 200), np.uint8), (1, 1))
+    monkeypatch.setattr(views, "_CLEAN", 1.0)
+    monkeypatch.setattr(views, "_AS_IT_IS", 0.0)
+    size = 192
+    plan = views.ViewPlan(1, size, 70, 8, None)
+    drawn = [
+        views.draw_view(eye, lambda unit: unit * 80 + 99.5, [eye], plan, np.random.default_rng(i))
+        for i in range(6)
+    ]
+    left = []
+    for shown, seen in drawn:
+        assert shown.shape == seen.shape == (size, size)
+        assert seen.all()
+        y, x = np.mgrid[:size, :size]
+        for px, py in (dots - 99.5) / 80 * size / 2 + size / 2 - 0.5:
+            weight = np.maximum(shown - 0.8, 0) * (np.hypot(x - px, y - py) < 10)
+            centre = np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+            left.append(centre - (px, py))
+    assert np.abs(left).max() < 0.5
+    assert np.abs(np.mean(left, axis=0)).max() < 0.2  # half a small pixel would be 0.4
+    # Drawn at fewer pixels, a view holds less detail.
+    fine = views.draw_view(
+        eye, lambda unit: unit * 80 + 99.5, [eye], plan._replace(least_size=size), rng
+    )[0]
+    assert all(cv2.Laplacian(s, -1).std() < cv2.Laplacian(fine, -1).std() for s, _ in drawn)
+
+
 def test_the_paper_size_is_one_option():
     config = pytest.importorskip("imedbench.methods.training.superglue_config")
     full = config.SuperGlueTraining(full=True).sizes(256)

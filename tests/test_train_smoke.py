@@ -26,8 +26,14 @@ LESS = {  # of what takes long and changes nothing about the steps
     "hold_out": 2,
     "views_folder": "",
 }
-STARTS = {"cyclegan-finish": "cf_to_octa", "joint-finish": "joint", "joint-judge": "joint"}
-EYES = ("joint", "joint-finish", "joint-judge", "superglue")  # begin with rendered eyes
+STARTS = {
+    "cyclegan-finish": "cf_to_octa",
+    "joint-finish": "joint",
+    "joint-judge": "joint",
+    "superglue-finish": "superglue-128x5-retina",
+}
+GLUE = ("superglue", "superglue-finish")
+EYES = ("joint", "joint-finish", "joint-judge", *GLUE)  # begin with rendered eyes
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -71,8 +77,10 @@ def test_two_steps_leave_weights_with_a_card(
         changed |= {"hold_out": 2, "validation_pairs": 2}
     if settings in STARTS:
         changed["start"] = str(weights.FOLDER / STARTS[settings])
-    if settings == "superglue":
+    if settings in GLUE:
         changed |= {"views": 2, "size": 128, "keypoints": 32, "shown": 24}
+    if "least_size" in changed:
+        changed["least_size"] = 64
     config = tmp_path / "few.toml"
     config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in changed.items()))
     eyes, images = folders

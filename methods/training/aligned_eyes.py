@@ -187,12 +187,12 @@ def random_motion(motion: Motion, *, flat: bool, rng: np.random.Generator) -> Pl
 
 def _sampling(place: Place, size: int) -> NDArray[np.float32]:
     """Where every pixel of a square view comes from, S×S×2."""
-    count = size // _EVERY + 2  # one more on either side, for the interpolation to end in
+    count = -(-size // _EVERY) + 2  # one more on either side, for the interpolation to end in
     along = ((np.arange(count) - 0.5) * _EVERY) * 2 / size - 1
     points = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
     grid = place(points).reshape(count, count, 2).astype(np.float32)
     fine = cv2.resize(grid, (count * _EVERY,) * 2, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(fine[_EVERY:-_EVERY, _EVERY:-_EVERY], np.float32)
+    return np.asarray(fine[_EVERY:, _EVERY:][:size, :size], np.float32)
 
 
 def look(plane: NDArray[np.uint8], place: Place, size: int, outside: int) -> Plane:

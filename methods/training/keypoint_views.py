@@ -10,10 +10,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imedbench.core.arrays import Mask, Plane
+from imedbench.core.polarity import flatten
+from imedbench.core.resize import resize, resize_mask
 from imedbench.methods.networks.keypoints import Detection
 from imedbench.methods.networks.superpoint import SuperPoint
 from imedbench.methods.precision import fast_bfloat16
@@ -29,6 +33,8 @@ from imedbench.methods.training.aligned_eyes import (
 from imedbench.methods.training.restyle_views import Chances, restyle
 
 _CLEAN = 0.3  # chance that a view is not restyled
+_GROUND = 127  # grey level of what is beside an image
+_AS_IT_IS = 0.5  # chance that a view is not enlarged, where others are
 _CHANCES = Chances(other=0.15, cut=0.0, aperture=0.0, lines=0.05)  # edges are no keypoints
 
 
@@ -38,12 +44,14 @@ class ViewPlan(NamedTuple):
     Args:
         views: of one eye in one orientation.
         size: side of a view, px.
+        least_size: side at least at which a view is drawn before it is enlarged to ``size``, px.
         keypoints: of a view.
         motion: of a view; two views lie apart by up to twice that.
     """
 
     views: int
     size: int
+    least_size: int
     keypoints: int
     motion: Motion
 
@@ -116,18 +124,18 @@ def _group(
     """The arrays of one group, in the order of `KeypointViews`."""
     eye = eyes[int(rng.integers(len(eyes)))]
     base = draw_placement(eye, rng)
-    places, planes = [], []
+    places, planes, masks = [], [], []
     for _ in range(plan.views):
         place = _after(base, random_motion(plan.motion, flat=bool(rng.random() < 0.5), rng=rng))
-        plane = look(eye.planes[int(rng.integers(len(eye.planes)))], place, plan.size, 127)
-        if rng.random() >= _CLEAN:
-            plane = restyle(plane, distractor(others, plan.size, rng), _CHANCES, rng) + 0.5
+        plane, mask = draw_view(eye, place, others, plan, rng)
         places.append(place)
-        planes.append(np.asarray(plane, np.float32))
+        planes.append(plane)
+        masks.append(mask)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16("cpu"))
     with torch.inference_mode(), autocast:
         detection = Detection(max_keypoints=plan.keypoints, threshold=0.0)
-        found = detector.detect(torch.from_numpy(np.stack(planes))[:, None], detection)
+        shown, seen = torch.from_numpy(np.stack(planes)), torch.from_numpy(np.stack(masks))
+        found = detector.detect(shown[:, None], detection, seen)
     points = found.points.float().numpy()
     unit = (points + 0.5) * 2 / plan.size - 1
     there = np.stack(
@@ -140,6 +148,39 @@ def _group(
         found.scores.float().numpy(),
         found.descriptors.half().numpy(),
     )
+
+
+def draw_view(
+    eye: AlignedEye,
+    place: Place,
+    others: Sequence[AlignedEye],
+    plan: ViewPlan,
+    rng: np.random.Generator,
+) -> tuple[Plane, Mask]:
+    """Show an eye as the method shows an image: enlarged where it is small, on an even ground.
+
+    Args:
+        eye: what is seen.
+        place: from the unit frame of the view to pixels of the eye's images.
+        others: eyes of which one may shine through.
+        plan: of the views.
+        rng: drawn from in a fixed order.
+
+    Returns:
+        float32 S×S in [0, 1], and where it has retina, bool S×S.
+    """
+    side = plan.size
+    if plan.least_size < plan.size and rng.random() >= _AS_IT_IS:
+        side = int(rng.integers(plan.least_size, plan.size))
+    plane = look(eye.planes[int(rng.integers(len(eye.planes)))], place, side, _GROUND)
+    # Outside its field an eye shows nothing but ground; inside, few pixels are as grey as that.
+    seen = (np.abs(plane * 255 - _GROUND) > 1.5).astype(np.uint8)
+    mask = cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0
+    if rng.random() >= _CLEAN:
+        plane = restyle(plane, distractor(others, side, rng), _CHANCES, rng) + np.float32(0.5)
+    whole = (plan.size, plan.size)
+    plane, mask = resize(plane, whole, enlarge="cubic"), resize_mask(mask, whole)
+    return flatten(plane * 255, mask), mask
 
 
 def _after(place: Place, motion: Place) -> Place:

@@ -113,7 +113,11 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
         rng: np.random.Generator,
     ) -> Sample:
         """Two views of a group, in parts, in frames of their own, with scores of any level."""
-        chosen = [self._part(views.points[group, v], rng) for v in pair]
+        found = [np.count_nonzero(views.scores[group, v]) for v in pair]  # the rest is padding
+        chosen = [
+            self._part(views.points[group, v, :count], rng)
+            for v, count in zip(pair, found, strict=True)
+        ]
         sample = as_sample(views, group, pair, chosen)
         middle, apart = self.config.size / 2, self.config.apart
         zoom = np.exp(rng.uniform(-0.4, 0.4, (2, 1, 1)))
@@ -125,7 +129,7 @@ class SuperGlueTask(TrainingTask[SuperGlueTraining]):
 
     def _part(self, points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
         """Which keypoints are shown: `shown` at most, on one side of a line, -1 for none."""
-        shown = min(self.config.shown, len(points))
+        shown = min(self.config.shown, self.config.keypoints)
         angle = rng.uniform(0, 2 * np.pi)
         across = points @ np.array([np.cos(angle), np.sin(angle)])
         share = rng.uniform(self.config.least_part, 1) if rng.random() < 0.7 else 1.0

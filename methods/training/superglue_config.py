@@ -33,6 +33,8 @@ class SuperGlueTraining(TrainingConfig):
         shares: of each data folder among the pairs; empty for that of its groups.
         views: of each of these.
         size: of the views, px.
+        least_size: px; half of the views are drawn at a side of this to ``size`` and enlarged, as
+            the method enlarges small images.
         keypoints: of a view.
         shown: keypoints of a view that a step sees.
         least_part: share of a view's keypoints that is shown at least, on one side of a line.
@@ -62,6 +64,7 @@ class SuperGlueTraining(TrainingConfig):
     shares: tuple[float, ...] = ()
     views: int = 6
     size: int = 512
+    least_size: int = 512
     keypoints: int = 448
     shown: int = 384
     least_part: float = 0.4
@@ -101,7 +104,7 @@ class SuperGlueTraining(TrainingConfig):
             perspective=0.02,
             bend=0.02,
         )
-        return ViewPlan(views, self.size, self.keypoints, motion)
+        return ViewPlan(views, self.size, self.least_size, self.keypoints, motion)
 
 
 T = TypeVar("T")
