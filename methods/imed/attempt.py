@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _MAX_POINTS = 4500  # of an image's centre lines
 _FIRST = Round(n_points=200, radii=(24, 8), steps=4, reach=6.0, keep=16)
 _SECOND = Round(n_points=500, radii=(10, 4), steps=5, reach=3.0, keep=16)
+# From where the first round leaves a clear leader, and the second several finalists, to where all
+# points take over:
 _NEARER = [Step(radius, AFFINE, 1000) for radius in np.geomspace(8, 3, 5)]
 _NEAREST = [Step(radius, AFFINE, 2000) for radius in np.geomspace(6, 3, 4)]
 _EARLY = 8  # candidates that are looked at before all are
