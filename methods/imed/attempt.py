@@ -105,7 +105,7 @@ class Attempt:
 
     @property
     def native_side(self) -> float:
-        """Longer side of the fixed image, its own px."""
+        """Longer side of what is looked at of the fixed image, its own px."""
         return max(self.fixed.vessels.fov.shape) / float(self.fixed.work_from_native[0, 0])
 
     @property

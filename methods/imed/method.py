@@ -49,7 +49,7 @@ class Imed:
 
     Args:
         size: longer side, px, to which larger images are shrunk, and pairs of smaller ones
-            enlarged.
+            enlarged; where the field of view is small it stands for the image.
         segmentation: how vessels are found: by the network, or by filters alone.
         rotation: ``narrow`` searches to ±40°, ``all`` the full circle; ``auto`` begins narrow and
             goes on, where that finds nothing sure, to the full circle and to another size.
