@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.polarity import field_of_view
+from imedbench.core.field_of_view import field_of_view
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.transforms import Affine, Homography

@@ -101,7 +101,8 @@ class ImedJoint:
 
     def _plane(self, image: Image) -> NDArray[np.float32]:
         """Bright vessels on an even ground."""
-        from imedbench.core.polarity import field_of_view, normalise
+        from imedbench.core.field_of_view import field_of_view
+        from imedbench.core.polarity import normalise
 
         shown = self._look(image) if self._look else image
         if shown is image:

@@ -70,7 +70,8 @@ class ReportJoint:
         )
 
     def _square(self, image: Image, shown: Image) -> Square:
-        from imedbench.core.polarity import field_of_view, normalise
+        from imedbench.core.field_of_view import field_of_view
+        from imedbench.core.polarity import normalise
         from imedbench.methods.dense_registration import fit_square
 
         plane = normalise(shown.grey(), field_of_view(image.pixels), dark_vessels=False)

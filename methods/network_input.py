@@ -23,7 +23,8 @@ def even_plane(image: Image, polarity: Polarity = "bright") -> Plane:
     Returns:
         float32 H×W in [0, 1], the ground at 0.5.
     """
-    from imedbench.core.polarity import field_of_view, flatten, normalise
+    from imedbench.core.field_of_view import field_of_view
+    from imedbench.core.polarity import flatten, normalise
     from imedbench.methods.vessel import VESSEL_WEIGHTS
 
     if image.modality == VESSEL_WEIGHTS:

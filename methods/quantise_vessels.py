@@ -28,8 +28,8 @@ from imedbench.methods import weights
 from imedbench.methods.networks.unet import Net, VesselNetwork
 from imedbench.methods.onnx_export import Unpadded
 from imedbench.methods.vessel import Network
-from imedbench.methods.vessel_maps import working_image
 from imedbench.methods.vessel_openvino import SOURCE, STEP, model_file, require_openvino
+from imedbench.methods.working_images import working_image
 
 IMAGES = {"drive": 8, "chasedb1": 8, "octa500_3m": 12}  # how many of each training set are shown
 SIDE = 512  # px

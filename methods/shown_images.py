@@ -106,7 +106,8 @@ def _is_sane(found: Registration, moving: Image) -> bool:
 
 
 def _bright(image: Image) -> Image:
-    from imedbench.core.polarity import field_of_view, has_dark_vessels
+    from imedbench.core.field_of_view import field_of_view
+    from imedbench.core.polarity import has_dark_vessels
 
     grey, fov = image.grey(), field_of_view(image.pixels)
     if not has_dark_vessels(grey, fov):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imedbench.core.errors import Declined
-from imedbench.core.polarity import field_of_view
+from imedbench.core.field_of_view import field_of_view
 from imedbench.core.registry import METHODS
 from imedbench.core.stages import stage
 from imedbench.core.transforms import Affine, DenseField

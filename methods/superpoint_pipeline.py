@@ -188,7 +188,8 @@ def shown(
     Returns:
         float32 H×W in [0, 1], and the field of view, bool H×W.
     """
-    from imedbench.core.polarity import field_of_view, normalise
+    from imedbench.core.field_of_view import field_of_view
+    from imedbench.core.polarity import normalise
     from imedbench.core.resize import resize, resize_mask
 
     grey, fov = image.grey(), field_of_view(image.pixels)

@@ -104,7 +104,7 @@ class CycleGanTranslator:
         """Show a colour fundus as OCTA, in its size."""
         import torch
 
-        from imedbench.core.polarity import field_of_view
+        from imedbench.core.field_of_view import field_of_view
 
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # sums in another order end in other grey levels
@@ -150,7 +150,8 @@ class OctaLook:
 
     def __call__(self, image: Image) -> Image:
         """Fake OCTA of an image with dark vessels, of its size; the very image otherwise."""
-        from imedbench.core.polarity import field_of_view, has_dark_vessels
+        from imedbench.core.field_of_view import field_of_view
+        from imedbench.core.polarity import has_dark_vessels
 
         grey, fov = image.grey(), field_of_view(image.pixels)
         if not has_dark_vessels(grey, fov):

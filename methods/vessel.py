@@ -16,7 +16,7 @@ from imedbench.methods import weights
 from imedbench.methods.method_info import wrapper_info
 
 if TYPE_CHECKING:
-    from imedbench.methods.vessel_maps import WorkingImage
+    from imedbench.methods.working_images import WorkingImage
 
 Segmentation = Literal["unet", "oriented", "ridge"]  # network, elongated filters, plain filters
 VESSEL_WEIGHTS = "vessels"
@@ -61,7 +61,7 @@ class OnMaps(ABC):
         """The map at the image's own size, so that its pixels are those of the image."""
         import cv2
 
-        from imedbench.methods.vessel_maps import working_image
+        from imedbench.methods.working_images import working_image
 
         view = working_image(image, min(1.0, _SIZE / max(image.size)))
         strength = np.clip(self._strength(view), 0, 1) * view.fov

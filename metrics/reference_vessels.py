@@ -11,7 +11,8 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.polarity import field_of_view, normalise, ridge_strength
+from imedbench.core.field_of_view import field_of_view
+from imedbench.core.polarity import normalise, ridge_strength
 from imedbench.core.types import Image
 
 VERSION = "ridge-1"

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imedbench.core.polarity import field_of_view, normalise
+from imedbench.core.field_of_view import field_of_view
+from imedbench.core.polarity import normalise
 from imedbench.core.resize import resize
 from imedbench.core.transforms import Transform, sampling_map, warp_image
 from imedbench.core.transforms.warp import inside, resample

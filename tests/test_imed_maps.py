@@ -10,11 +10,13 @@ from imedbench.methods.noise import noise_ratio, suppress_noise
 from imedbench.methods.vessel_maps import (
     Segmenter,
     VesselMap,
-    WorkingImage,
-    closer_image,
     evidence_map,
     oriented_map,
     ridge_map,
+)
+from imedbench.methods.working_images import (
+    WorkingImage,
+    closer_image,
     working_image,
     working_scales,
 )

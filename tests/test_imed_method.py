@@ -17,7 +17,8 @@ from imedbench.methods.imed.attempt import Attempt, Budget, Prepared, finish_at
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.imed.search import Poses, SearchRange, search
 from imedbench.methods.imed.selfcheck import Evidence
-from imedbench.methods.vessel_maps import Segmenter, VesselMap, WorkingImage
+from imedbench.methods.vessel_maps import Segmenter, VesselMap
+from imedbench.methods.working_images import WorkingImage
 
 SIZE = 320
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from imedbench.core.field_of_view import field_of_view
 from imedbench.core.polarity import (
-    field_of_view,
     flatten,
     has_dark_vessels,
     local_contrast,
@@ -68,11 +68,11 @@ def test_a_copy_tells_the_field_of_view_of_a_large_image(
     monkeypatch: pytest.MonkeyPatch, longest: int | None
 ) -> None:
     image = cv2.resize(retina(dark=True, aperture=True), (2 * SIZE, 2 * SIZE))
-    monkeypatch.setattr("imedbench.core.polarity._LEAST_HALVED", 4 * SIZE)
+    monkeypatch.setattr("imedbench.core.field_of_view._LEAST_HALVED", 4 * SIZE)
     whole = field_of_view(image)
     monkeypatch.undo()
     if longest:
-        monkeypatch.setattr("imedbench.core.polarity._MOST_COPIED", longest)
+        monkeypatch.setattr("imedbench.core.field_of_view._MOST_COPIED", longest)
     for seen in (field_of_view(image), field_of_view(np.dstack([image] * 3))):
         inner, outer = (
             change(whole.astype(np.uint8), np.ones((9, 9))) for change in (cv2.erode, cv2.dilate)

@@ -16,7 +16,8 @@ from imedbench.methods import quantise_vessels, vessel_openvino, weights
 from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.networks.unet import UNet, VesselLines, VesselNetwork
 from imedbench.methods.vessel import Network
-from imedbench.methods.vessel_maps import Segmenter, working_image
+from imedbench.methods.vessel_maps import Segmenter
+from imedbench.methods.working_images import working_image
 
 installed = pytest.mark.skipif(
     vessel_openvino.find_spec("openvino") is None, reason="needs the extra `fast` (openvino)"

@@ -73,14 +73,14 @@ class PairViews:
     @cached_property
     def fixed_view(self) -> Mask:
         """Field of view of the fixed image, bool H×W."""
-        from imedbench.core.polarity import field_of_view
+        from imedbench.core.field_of_view import field_of_view
 
         return field_of_view(self.fixed.pixels)
 
     @cached_property
     def moving_view(self) -> Mask:
         """Field of view of the moving image, bool H×W."""
-        from imedbench.core.polarity import field_of_view
+        from imedbench.core.field_of_view import field_of_view
 
         return field_of_view(self.moving.pixels)
 

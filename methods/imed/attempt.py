@@ -26,7 +26,8 @@ from imedbench.methods.imed.refine import (
 )
 from imedbench.methods.imed.search import SearchRange, search
 from imedbench.methods.imed.selfcheck import Evidence, gather_evidence
-from imedbench.methods.vessel_maps import Segmenter, VesselMap, closer_image
+from imedbench.methods.vessel_maps import Segmenter, VesselMap
+from imedbench.methods.working_images import closer_image
 
 if TYPE_CHECKING:
     from imedbench.methods.imed.method import Refinement

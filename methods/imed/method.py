@@ -6,9 +6,9 @@ meet more vessels than chance would, and clearly more than the next best answer.
 again over all rotations and at another size; if nothing convinces, it says that it failed. What
 convinces is polished by the maps where its lines are unsure, and bent where the eye is curved.
 
-`attempt` is one such try, top to bottom: vessel maps (`methods.vessel_maps`), their centre `lines`,
-`search` on `grids`, `refine` on the `pairing` of vessel points, `selfcheck`; then come `polish` and
-`bend`.
+`attempt` is one such try, top to bottom: images in their frames (`methods.working_images`), maps of
+their vessels (`methods.vessel_maps`) and centre `lines`, `search` on `grids`, `refine` on the
+`pairing` of vessel points, `selfcheck`; then come `polish` and `bend`.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Imed:
             What each attempt found; nothing for one that sees hardly any vessels.
         """
         from imedbench.methods.imed.attempt import Prepared, attempt, prepare
-        from imedbench.methods.vessel_maps import working_scales
+        from imedbench.methods.working_images import working_scales
 
         known: dict[tuple[float, float], tuple[Prepared, Prepared]] = {}
         for size, span in self._plan():

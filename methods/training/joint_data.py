@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from imedbench.core.arrays import Pixels
 from imedbench.core.errors import BadInput
+from imedbench.core.field_of_view import field_of_view
 from imedbench.core.pairs_file import FILE, PairRow, read_landmarks, read_pairs
-from imedbench.core.polarity import field_of_view, has_dark_vessels, normalise
+from imedbench.core.polarity import has_dark_vessels, normalise
 from imedbench.core.transforms import Affine, Quadratic
 from imedbench.methods import weights
 from imedbench.methods.networks.unet import UNet

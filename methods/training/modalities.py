@@ -11,6 +11,7 @@ import numpy as np
 
 from imedbench.core import polarity
 from imedbench.core.errors import BadInput
+from imedbench.core.field_of_view import field_of_view
 from imedbench.methods.training.vessel_folders import VesselImage, list_images, read_colour
 from imedbench.methods.transfer import FUNDUS_REACH
 
@@ -65,7 +66,7 @@ def read_modalities(
 def _read(path: Path) -> tuple[VesselImage, bool]:
     """An image as a generator reads it, and whether it is colour fundus."""
     pixels = read_colour(path)
-    fov = polarity.field_of_view(pixels)
+    fov = field_of_view(pixels)
     green = np.ascontiguousarray(pixels[..., 1])
     dark = polarity.has_dark_vessels(green, fov)
     plane = (

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imedbench.core.errors import BadInput
+from imedbench.core.field_of_view import field_of_view
 from imedbench.core.images import read_image
 from imedbench.core.pairs_file import FILE, read_pairs
 from imedbench.core.perceptual import perceptual_hash
-from imedbench.core.polarity import field_of_view, normalise
+from imedbench.core.polarity import normalise
 
 T = TypeVar("T")
 

@@ -18,7 +18,8 @@ from imedbench.methods.imed.method import Imed, ImedFast
 from imedbench.methods.imed.pairing import find_pairs
 from imedbench.methods.imed.refine import HOMOGRAPHY, Fit, converge
 from imedbench.methods.imed.search import SearchRange, search
-from imedbench.methods.vessel_maps import Segmenter, oriented_map, working_image
+from imedbench.methods.vessel_maps import Segmenter, oriented_map
+from imedbench.methods.working_images import working_image
 
 
 @pytest.fixture(autouse=True)

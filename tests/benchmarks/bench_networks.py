@@ -7,7 +7,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from imedbench.core.polarity import field_of_view, normalise
+from imedbench.core.field_of_view import field_of_view
+from imedbench.core.polarity import normalise
 from imedbench.methods import weights
 from imedbench.methods.networks.arbicon import ArbiconNet
 from imedbench.methods.networks.cyclegan import Generator

@@ -26,7 +26,8 @@ from real_images import Case, Points
 from imedbench.core.registry import METHODS
 from imedbench.core.types import Image, Transform
 from imedbench.methods.imed.method import Imed
-from imedbench.methods.vessel_maps import Segmenter, VesselMap, WorkingImage
+from imedbench.methods.vessel_maps import Segmenter, VesselMap
+from imedbench.methods.working_images import WorkingImage
 
 
 class ShakenSegmenter(Segmenter):

@@ -17,14 +17,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imedbench.core.field_of_view import field_of_view
 from imedbench.core.images import read_image
 from imedbench.core.pairs_file import read_landmarks, read_pairs
-from imedbench.core.polarity import field_of_view, has_dark_vessels
+from imedbench.core.polarity import has_dark_vessels
 from imedbench.core.registry import METHODS
 from imedbench.core.transforms import Quadratic, Transform
 from imedbench.core.types import Image
 from imedbench.methods.transfer import TRANSFER_SIZE, TRANSFER_WEIGHTS, OctaLook, load_generator
-from imedbench.methods.vessel_maps import Segmenter, working_image
+from imedbench.methods.vessel_maps import Segmenter
+from imedbench.methods.working_images import working_image
 
 Plane = NDArray[np.float32]
 
