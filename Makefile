@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-# Not compiled: Python does that at first use, for the tenth of the modules that are used.
+# Not compiled: Python does that at first use, to what is used; so it must be allowed to.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile
 PIP := $(INSTALL) -c constraints.txt
 WHEEL_SITE := build/wheel-site
