@@ -676,6 +676,11 @@ def test_there_are_enough_cases() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
+def _files(folder: Path) -> set[Path]:
+    """What lies in a folder, but for what may be written and what Python compiles."""
+    return {path for path in folder.rglob("*") if not {"out", "__pycache__"} & set(path.parts)}
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_one_line(
     case: Case, folder: Path, good_run: Path, cli: Cli, short_lived_plugins: None
@@ -693,7 +698,7 @@ def test_bad_input_is_one_line(
         if isinstance(content, str):
             content = content.replace("{}/", f"{folder}/").encode()
         path.write_bytes(content)
-    before = {path for path in folder.rglob("*") if "out" not in path.parts}
+    before = _files(folder)
     ended = cli(*[word.replace("{}", str(folder)) for word in case.words.split(" ")])
     told = ended.err or ended.out
     assert ended.code == case.code, told
@@ -710,5 +715,5 @@ def test_bad_input_is_one_line(
         assert told.count("\n") == 1, told
     else:
         assert "Usage" in ended.out + ended.err, "a command without anything shows its help"
-    after = {path for path in folder.rglob("*") if "out" not in path.parts}
+    after = _files(folder)
     assert {path for path in after - before if not path.name.startswith(Store.FILE)} == set()
