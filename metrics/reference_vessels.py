@@ -15,7 +15,7 @@ from imedbench.core.field_of_view import field_of_view
 from imedbench.core.polarity import normalise, ridge_strength
 from imedbench.core.types import Image
 
-VERSION = "ridge-1"
+VERSION = "ridge-2"  # 1 took the frame of a faded photograph for retina
 _SIGMAS = (0.003, 0.005, 0.008)  # of the image's longer side: vessels of 3 to 10 px at 512
 _VESSEL_SHARE = 0.12  # of the field of view, about what observers mark in fundus and OCTA images
 _SOFTNESS = 0.5  # the map rises from 0 to 1 between 1 ± this times the threshold

@@ -193,7 +193,7 @@ class VesselLines(VesselNetwork):
     """A small network that finds vessels and which way they run, with no filters to follow.
 
     It finds three planes: strength, and strength times cosine and sine of twice the direction, as
-    the filters do in the evidence of a U-Net (`vessel_maps.evidence_responses`).
+    the filters do in the evidence of a U-Net (`vessel_filters.evidence_responses`).
 
     Args:
         widths: channels at each level, that of half the image's resolution first.
